@@ -1,0 +1,337 @@
+//! Pictures of any pixel layout, seen as up to three colour components.
+//!
+//! Packed or planar, RGB or YUV, subsampled or not: each component is a grid of bytes with a start, a step from
+//! pixel to pixel and a stride from row to row. What reads or draws pictures works on components and so knows every
+//! layout without naming any.
+
+use std::fmt;
+
+/// Where one colour component lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// Index of the plane that holds it.
+    pub plane: usize,
+    /// Bytes from the start of a row to the first sample.
+    pub offset: usize,
+    /// Bytes from one sample to the next.
+    pub step: usize,
+    /// One sample covers `1 << shift_x` pixels across.
+    pub shift_x: u32,
+    /// One sample covers `1 << shift_y` pixels down.
+    pub shift_y: u32,
+}
+
+impl Component {
+    /// A component with a sample for every pixel.
+    pub const fn full(plane: usize, offset: usize, step: usize) -> Self {
+        Self { plane, offset, step, shift_x: 0, shift_y: 0 }
+    }
+
+    /// Samples across and down in a picture of `width` by `height` pixels.
+    pub const fn size(&self, width: usize, height: usize) -> (usize, usize) {
+        (width.div_ceil(1 << self.shift_x), height.div_ceil(1 << self.shift_y))
+    }
+}
+
+/// What the components mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ColorModel {
+    /// Red, green, blue.
+    Rgb,
+    /// Luma alone.
+    Gray,
+    /// Luma, blue difference, red difference, with the luma weights of red and blue (ITU-R BT.601: 0.299 and 0.114).
+    Yuv { kr: f32, kb: f32 },
+}
+
+/// How components turn into colours.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Color {
+    pub model: ColorModel,
+    /// Values span 0..=255; otherwise 16..=235 (chroma 16..=240).
+    pub full_range: bool,
+}
+
+impl Color {
+    pub const RGB: Self = Self { model: ColorModel::Rgb, full_range: true };
+    pub const GRAY: Self = Self { model: ColorModel::Gray, full_range: true };
+    /// Standard definition video: BT.601, limited range.
+    pub const BT601: Self = Self { model: ColorModel::Yuv { kr: 0.299, kb: 0.114 }, full_range: false };
+    /// High definition video: BT.709, limited range.
+    pub const BT709: Self = Self { model: ColorModel::Yuv { kr: 0.2126, kb: 0.0722 }, full_range: false };
+
+    /// Number of components: 1 for gray, 3 otherwise.
+    pub const fn components(&self) -> usize {
+        match self.model {
+            ColorModel::Gray => 1,
+            _ => 3,
+        }
+    }
+
+    /// Offset and scale that take stored luma (or R, G, B) to 0..=255.
+    const fn luma_range(&self) -> (f32, f32) {
+        if self.full_range { (0.0, 1.0) } else { (16.0, 255.0 / 219.0) }
+    }
+
+    const fn chroma_scale(&self) -> f32 {
+        if self.full_range { 1.0 } else { 255.0 / 224.0 }
+    }
+
+    /// Matrix `m` and offset `o` with `rgb = m * components + o`, all in 0..=255 (unclamped); gray fills the first column.
+    pub fn to_rgb_matrix(&self) -> ([[f32; 3]; 3], [f32; 3]) {
+        let (black, scale) = self.luma_range();
+        match self.model {
+            ColorModel::Rgb => {
+                ([[scale, 0.0, 0.0], [0.0, scale, 0.0], [0.0, 0.0, scale]], [-black * scale; 3])
+            }
+            ColorModel::Gray => ([[scale, 0.0, 0.0]; 3], [-black * scale; 3]),
+            ColorModel::Yuv { kr, kb } => {
+                let kg = 1.0 - kr - kb;
+                let c = self.chroma_scale();
+                let (rv, bu) = (2.0 * (1.0 - kr) * c, 2.0 * (1.0 - kb) * c);
+                let (gu, gv) = (-bu * kb / kg, -rv * kr / kg);
+                let luma = -black * scale;
+                (
+                    [[scale, 0.0, rv], [scale, gu, gv], [scale, bu, 0.0]],
+                    [luma - 128.0 * rv, luma - 128.0 * (gu + gv), luma - 128.0 * bu],
+                )
+            }
+        }
+    }
+
+    /// The stored components of an RGB colour; gray uses the first only.
+    pub fn from_rgb(&self, [r, g, b]: [u8; 3]) -> [u8; 3] {
+        let (black, scale) = self.luma_range();
+        let (r, g, b) = (f32::from(r), f32::from(g), f32::from(b));
+        let store = |v: f32| (v / scale + black).round().clamp(0.0, 255.0) as u8;
+        match self.model {
+            ColorModel::Rgb => [store(r), store(g), store(b)],
+            ColorModel::Gray => [store(0.299 * r + 0.587 * g + 0.114 * b), 0, 0],
+            ColorModel::Yuv { kr, kb } => {
+                let y = kr * r + (1.0 - kr - kb) * g + kb * b;
+                let chroma = |d: f32, k: f32| {
+                    (d / (2.0 * (1.0 - k)) / self.chroma_scale() + 128.0).round().clamp(0.0, 255.0) as u8
+                };
+                [store(y), chroma(b - y, kb), chroma(r - y, kr)]
+            }
+        }
+    }
+}
+
+/// Why a picture cannot be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    #[error("a picture needs at least one pixel, this one is {width}x{height}")]
+    Empty { width: usize, height: usize },
+    #[error("component {component} lies in plane {plane}, but there are {planes} planes")]
+    NoPlane { component: usize, plane: usize, planes: usize },
+    #[error("component {component} needs {needed} bytes of plane {plane}, which holds {bytes}")]
+    Short { component: usize, plane: usize, needed: usize, bytes: usize },
+    #[error("{expected} components expected, {got} given")]
+    Components { expected: usize, got: usize },
+}
+
+/// Size, components and colours of a picture, apart from its bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    pub width: usize,
+    pub height: usize,
+    pub color: Color,
+    pub components: Vec<Component>,
+}
+
+impl Layout {
+    /// Packed bytes, `step` per pixel, red, green and blue at the given offsets.
+    pub fn packed_rgb(width: usize, height: usize, step: usize, [r, g, b]: [usize; 3]) -> Self {
+        let components = [r, g, b].map(|offset| Component::full(0, offset, step)).to_vec();
+        Self { width, height, color: Color::RGB, components }
+    }
+
+    /// One byte of luma per pixel.
+    pub fn gray(width: usize, height: usize) -> Self {
+        Self { width, height, color: Color::GRAY, components: vec![Component::full(0, 0, 1)] }
+    }
+
+    /// Checks that every sample lies inside its plane (`(bytes, stride)` each).
+    fn check(&self, planes: &[(usize, usize)]) -> Result<(), ImageError> {
+        let Self { width, height, .. } = *self;
+        if width == 0 || height == 0 {
+            return Err(ImageError::Empty { width, height });
+        }
+        let expected = self.color.components();
+        if self.components.len() != expected {
+            return Err(ImageError::Components { expected, got: self.components.len() });
+        }
+        for (component, c) in self.components.iter().enumerate() {
+            let Some(&(bytes, stride)) = planes.get(c.plane) else {
+                return Err(ImageError::NoPlane { component, plane: c.plane, planes: planes.len() });
+            };
+            let (w, h) = c.size(width, height);
+            let row = ((w - 1).checked_mul(c.step)).and_then(|n| n.checked_add(c.offset + 1));
+            let needed = (h - 1).checked_mul(stride).zip(row).and_then(|(a, b)| a.checked_add(b)).unwrap_or(usize::MAX);
+            if needed > bytes {
+                return Err(ImageError::Short { component, plane: c.plane, needed, bytes });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of a plane and the distance between its rows.
+#[derive(Clone, Copy)]
+pub struct Plane<'a> {
+    pub data: &'a [u8],
+    pub stride: usize,
+}
+
+/// Bytes of a plane that may be drawn on, and the distance between its rows.
+pub struct PlaneMut<'a> {
+    pub data: &'a mut [u8],
+    pub stride: usize,
+}
+
+/// A picture to read. Every sample that its layout names is inside its planes.
+#[derive(Clone)]
+pub struct Image<'a> {
+    layout: Layout,
+    planes: Vec<Plane<'a>>,
+}
+
+impl<'a> Image<'a> {
+    /// # Errors
+    /// Where the picture is empty or a component reaches past the end of its plane.
+    pub fn new(layout: Layout, planes: Vec<Plane<'a>>) -> Result<Self, ImageError> {
+        layout.check(&planes.iter().map(|p| (p.data.len(), p.stride)).collect::<Vec<_>>())?;
+        Ok(Self { layout, planes })
+    }
+
+    /// A picture of packed `R, G, B` bytes, rows without padding.
+    pub fn rgb(width: usize, height: usize, data: &'a [u8]) -> Result<Self, ImageError> {
+        let layout = Layout::packed_rgb(width, height, 3, [0, 1, 2]);
+        Self::new(layout, vec![Plane { data, stride: width.saturating_mul(3) }])
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub fn width(&self) -> usize {
+        self.layout.width
+    }
+
+    pub fn height(&self) -> usize {
+        self.layout.height
+    }
+
+    /// The plane in which component `index` lies.
+    pub fn plane_of(&self, index: usize) -> Plane<'a> {
+        self.planes[self.layout.components[index].plane]
+    }
+}
+
+/// A picture to draw on. Every sample that its layout names is inside its planes.
+pub struct ImageMut<'a> {
+    layout: Layout,
+    planes: Vec<PlaneMut<'a>>,
+}
+
+impl<'a> ImageMut<'a> {
+    /// # Errors
+    /// Where the picture is empty or a component reaches past the end of its plane.
+    pub fn new(layout: Layout, planes: Vec<PlaneMut<'a>>) -> Result<Self, ImageError> {
+        layout.check(&planes.iter().map(|p| (p.data.len(), p.stride)).collect::<Vec<_>>())?;
+        Ok(Self { layout, planes })
+    }
+
+    /// A picture of packed `R, G, B` bytes, rows without padding.
+    pub fn rgb(width: usize, height: usize, data: &'a mut [u8]) -> Result<Self, ImageError> {
+        let layout = Layout::packed_rgb(width, height, 3, [0, 1, 2]);
+        Self::new(layout, vec![PlaneMut { data, stride: width.saturating_mul(3) }])
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub fn width(&self) -> usize {
+        self.layout.width
+    }
+
+    pub fn height(&self) -> usize {
+        self.layout.height
+    }
+
+    /// Row `y` (in samples) of component `index`: bytes that begin at its first sample, `step` from one to the next.
+    pub fn row_mut(&mut self, index: usize, y: usize) -> &mut [u8] {
+        let c = self.layout.components[index];
+        let plane = &mut self.planes[c.plane];
+        let (w, _) = c.size(self.layout.width, self.layout.height);
+        let start = y * plane.stride + c.offset;
+        &mut plane.data[start..start + (w - 1) * c.step + 1]
+    }
+}
+
+impl fmt::Debug for Image<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image").field("layout", &self.layout).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to_rgb(color: Color, stored: [u8; 3]) -> [f32; 3] {
+        let (m, o) = color.to_rgb_matrix();
+        std::array::from_fn(|i| o[i] + (0..3).map(|j| m[i][j] * f32::from(stored[j])).sum::<f32>())
+    }
+
+    #[test]
+    fn colours_survive_the_way_there_and_back() {
+        let narrow_rgb = Color { full_range: false, ..Color::RGB };
+        let full_yuv = Color { full_range: true, ..Color::BT601 };
+        for color in [Color::RGB, narrow_rgb, Color::BT601, Color::BT709, full_yuv] {
+            for rgb in [[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [12, 200, 99]] {
+                let back = to_rgb(color, color.from_rgb(rgb));
+                for i in 0..3 {
+                    assert!((back[i] - f32::from(rgb[i])).abs() < 2.5, "{color:?} {rgb:?} -> {back:?}");
+                }
+            }
+        }
+        assert_eq!(Color::BT601.from_rgb([255, 255, 255]), [235, 128, 128]);
+        assert_eq!(Color::BT601.from_rgb([255, 0, 0]), [81, 90, 240]);
+        assert_eq!(Color::BT709.from_rgb([0, 255, 0]), [173, 42, 26]);
+    }
+
+    #[test]
+    fn a_last_row_without_padding_is_enough() {
+        let layout = || Layout::packed_rgb(3, 2, 4, [0, 1, 2]);
+        let ok = |bytes: usize| Image::new(layout(), vec![Plane { data: &vec![0; bytes], stride: 16 }]).is_ok();
+        // 16 bytes of the first row, two pixels of four bytes and blue of the third.
+        assert!(ok(16 + 8 + 3));
+        assert!(!ok(16 + 8 + 2));
+    }
+
+    #[test]
+    fn odd_sizes_round_subsampled_components_up() {
+        let chroma = |plane| Component { plane, offset: 0, step: 1, shift_x: 1, shift_y: 1 };
+        let layout = Layout {
+            width: 5,
+            height: 3,
+            color: Color::BT601,
+            components: vec![Component::full(0, 0, 1), chroma(1), chroma(2)],
+        };
+        let planes = |chroma: usize| {
+            vec![(15, 5), (chroma, 3), (6, 3)]
+        };
+        assert_eq!(layout.check(&planes(6)), Ok(()));
+        assert!(matches!(layout.check(&planes(5)), Err(ImageError::Short { component: 1, .. })));
+        assert!(matches!(layout.check(&planes(6)[..2]), Err(ImageError::NoPlane { component: 2, .. })));
+    }
+
+    #[test]
+    fn nothing_is_no_picture() {
+        assert!(matches!(Image::rgb(0, 4, &[]), Err(ImageError::Empty { .. })));
+        assert!(Image::rgb(usize::MAX, 4, &[]).is_err());
+    }
+}

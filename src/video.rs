@@ -1,0 +1,141 @@
+//! GStreamer's video frames as [`Image`]s: the one place where caps turn into components.
+
+use gst_video::prelude::*;
+use gst_video::video_frame::IsVideoFrame;
+use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
+
+use crate::image::{Color, ColorModel, Component, Image, ImageError, ImageMut, Layout, Plane, PlaneMut};
+
+/// The pixel formats that both elements take, those that need no conversion most often first.
+pub const FORMATS: [VideoFormat; 17] = [
+    VideoFormat::I420,
+    VideoFormat::Nv12,
+    VideoFormat::Yuy2,
+    VideoFormat::Rgb,
+    VideoFormat::Bgr,
+    VideoFormat::Rgba,
+    VideoFormat::Bgra,
+    VideoFormat::Rgbx,
+    VideoFormat::Bgrx,
+    VideoFormat::Argb,
+    VideoFormat::Abgr,
+    VideoFormat::Xrgb,
+    VideoFormat::Xbgr,
+    VideoFormat::Yv12,
+    VideoFormat::Nv21,
+    VideoFormat::Uyvy,
+    VideoFormat::Gray8,
+];
+
+/// Caps of both elements' pads.
+pub fn caps() -> gst::Caps {
+    gst_video::VideoCapsBuilder::new().format_list(FORMATS).build()
+}
+
+/// Size, components and colours that caps describe.
+pub fn layout(info: &VideoInfo) -> Layout {
+    let format = info.format_info();
+    let full_range = info.colorimetry().range() == VideoColorRange::Range0_255;
+    let model = if info.is_gray() {
+        ColorModel::Gray
+    } else if info.is_rgb() {
+        ColorModel::Rgb
+    } else {
+        luma_weights(info)
+    };
+    let color = Color { model, full_range: full_range || model == ColorModel::Rgb && !is_narrow(info) };
+    let components = (0..color.components())
+        .map(|c| Component {
+            plane: format.plane()[c] as usize,
+            offset: format.poffset()[c] as usize,
+            step: format.pixel_stride()[c].unsigned_abs() as usize,
+            shift_x: format.w_sub()[c],
+            shift_y: format.h_sub()[c],
+        })
+        .collect();
+    Layout { width: info.width() as usize, height: info.height() as usize, color, components }
+}
+
+fn is_narrow(info: &VideoInfo) -> bool {
+    info.colorimetry().range() == VideoColorRange::Range16_235
+}
+
+/// Luma weights by the caps' matrix; unknown ones as GStreamer guesses, by the height.
+fn luma_weights(info: &VideoInfo) -> ColorModel {
+    let (kr, kb) = match info.colorimetry().matrix() {
+        VideoColorMatrix::Fcc => (0.30, 0.11),
+        VideoColorMatrix::Bt601 => (0.299, 0.114),
+        VideoColorMatrix::Bt709 => (0.2126, 0.0722),
+        VideoColorMatrix::Smpte240m => (0.212, 0.087),
+        VideoColorMatrix::Bt2020 => (0.2627, 0.0593),
+        _ if info.height() > 576 => (0.2126, 0.0722),
+        _ => (0.299, 0.114),
+    };
+    ColorModel::Yuv { kr, kb }
+}
+
+/// Start and length of the mapped bytes of each plane, and its stride. No two overlap.
+///
+/// `gst_video`'s own accessor takes a plane to be stride times height, which reaches past the end of padded and
+/// cropped buffers; here a plane ends where its mapping or the next plane does.
+fn planes(frame: &impl IsVideoFrame) -> Vec<(*mut u8, usize, usize)> {
+    // SAFETY: the frame is mapped for as long as the reference lives.
+    let raw = unsafe { &*frame.as_ptr() };
+    let count = frame.info().n_planes() as usize;
+    let start = |p: usize| raw.data[p] as usize;
+    (0..count)
+        .map(|p| {
+            // Without a video meta the whole buffer is one mapping.
+            let map = &raw.map[if raw.meta.is_null() { 0 } else { p }];
+            let map_end = (map.data as usize).saturating_add(map.size);
+            let end = (0..count).filter(|&q| q != p).map(start).filter(|&s| s > start(p)).fold(map_end, usize::min);
+            let shared = (0..p).any(|q| start(q) == start(p));
+            let length = if shared || start(p) < map.data as usize { 0 } else { end.saturating_sub(start(p)) };
+            (raw.data[p].cast(), length, usize::try_from(frame.info().stride()[p]).unwrap_or(0))
+        })
+        .collect()
+}
+
+/// The mapped frame as a picture to read.
+///
+/// # Errors
+/// Where the buffer is too small for what its caps and video meta say.
+pub fn image<'a>(frame: &'a VideoFrameRef<&gst::BufferRef>) -> Result<Image<'a>, ImageError> {
+    let planes = planes(frame)
+        .into_iter()
+        // SAFETY: `planes` bounds each plane by its mapping, which is readable while `frame` is borrowed.
+        .map(|(data, len, stride)| Plane { data: unsafe { slice_or_empty(data, len) }, stride })
+        .collect();
+    Image::new(layout(frame.info()), planes)
+}
+
+/// The mapped frame as a picture to draw on.
+///
+/// # Errors
+/// Where the buffer is too small for what its caps and video meta say.
+pub fn image_mut<'a>(frame: &'a mut VideoFrameRef<&mut gst::BufferRef>) -> Result<ImageMut<'a>, ImageError> {
+    let planes = planes(frame)
+        .into_iter()
+        .map(|(data, len, stride)| {
+            let data: &'a mut [u8] = if data.is_null() || len == 0 {
+                &mut []
+            } else {
+                // SAFETY: `planes` bounds each plane by its mapping and by its neighbours, so that the slices are
+                // writable while `frame` is borrowed and no two of them overlap.
+                unsafe { std::slice::from_raw_parts_mut(data, len) }
+            };
+            PlaneMut { data, stride }
+        })
+        .collect();
+    ImageMut::new(layout(frame.info()), planes)
+}
+
+/// # Safety
+/// Unless null, `data` must be readable for `len` bytes for as long as `'a`.
+unsafe fn slice_or_empty<'a>(data: *const u8, len: usize) -> &'a [u8] {
+    if data.is_null() || len == 0 {
+        return &[];
+    }
+    // SAFETY: as the caller vouches.
+    unsafe { std::slice::from_raw_parts(data, len) }
+}

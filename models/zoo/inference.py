@@ -1,0 +1,154 @@
+"""Two-stage inference in PyTorch: the reference that evaluation uses and the plugin is compared with.
+
+Follows detectron2's evaluation of Parsing R-CNN: picture -> trunk -> proposals -> boxes -> charts -> IUV maps.
+Every step is a function of its own, so that tests can compare stage by stage.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import nms
+
+from zoo import boxes as box_ops
+from zoo.config import BoxHead, Input, Rpn
+from zoo.heads import DensePoseOutput
+from zoo.network import ParsingRCNN, Trunk
+from zoo.pooling import pool_box_features, pool_densepose_features
+
+
+class Person(NamedTuple):
+    """One person in the pixels of the original picture."""
+
+    box: tuple[float, float, float, float]  # x0, y0, x1, y1
+    score: float  # 0..1
+    x: int  # top-left corner of `iuv`
+    y: int
+    w: int
+    h: int
+    iuv: np.ndarray  # uint8 (h, w, 3): part 0..24, U and V times 255 (0 at background)
+
+
+class Detections(NamedTuple):
+    """Persons in the pixels of the network's input, best first."""
+
+    boxes: Tensor  # (n, 4)
+    scores: Tensor  # (n,)
+
+
+def input_size(height: int, width: int, config: Input) -> tuple[int, int]:
+    """(height, width) a picture is resized to: short side as configured unless the long side gets too long."""
+    scale = config.short_side / min(height, width)
+    scale = min(scale, config.max_long_side / max(height, width))
+    return max(int(height * scale + 0.5), 1), max(int(width * scale + 0.5), 1)
+
+
+def resize(rgb: np.ndarray, config: Input) -> np.ndarray:
+    """uint8 (h,w,3) -> uint8 at `input_size`, PIL's antialiased BILINEAR (a triangle filter)."""
+    height, width = input_size(*rgb.shape[:2], config)
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def normalise(resized: np.ndarray, config: Input) -> Tensor:
+    """uint8 (h,w,3) -> float32 (1,3,H,W), padded right and bottom with 0 to a multiple of `size_divisor`."""
+    mean, std = (torch.tensor(values, dtype=torch.float32).view(3, 1, 1) for values in (config.mean, config.std))
+    image = (torch.from_numpy(resized.astype(np.float32)).permute(2, 0, 1) - mean) / std
+    height, width = resized.shape[:2]
+    return F.pad(image, (0, -width % config.size_divisor, 0, -height % config.size_divisor))[None]
+
+
+def propose(rpn: Rpn, trunk: Trunk, size: tuple[int, int], image: int = 0) -> tuple[Tensor, Tensor]:
+    """Region proposals of one image of the batch: boxes (n,4) and logits (n,), best first.
+
+    `size` is the unpadded (height, width), to which boxes are clipped. Per level: the best `pre_nms_topk`,
+    without empty or non-finite boxes, non-maximum suppression; then the best `post_nms_topk` of all levels.
+    """
+    sizes = [tuple(logits.shape[-2:]) for logits in trunk.objectness]
+    kept = []
+    for anchors, objectness, deltas in zip(
+        box_ops.anchors(rpn, sizes, trunk.objectness[0].device), trunk.objectness, trunk.deltas
+    ):
+        logits, offsets = box_ops.flatten_rpn(objectness[image : image + 1], deltas[image : image + 1])
+        logits, order = logits[0].sort(descending=True, stable=True)
+        logits, order = logits[: rpn.pre_nms_topk], order[: rpn.pre_nms_topk]
+        boxes = box_ops.decode(anchors[order], offsets[0][order], rpn.box_weights)
+        finite = boxes.isfinite().all(1) & logits.isfinite()
+        boxes = box_ops.clip(boxes, *size)
+        valid = finite & box_ops.nonempty(boxes)
+        boxes, logits = boxes[valid], logits[valid]
+        keep = nms(boxes, logits, rpn.nms_threshold)
+        kept.append((boxes[keep], logits[keep]))
+    boxes, logits = (torch.cat(parts) for parts in zip(*kept))
+    order = logits.argsort(descending=True, stable=True)[: rpn.post_nms_topk]
+    return boxes[order], logits[order]
+
+
+def select(box: BoxHead, proposals: Tensor, scores: Tensor, deltas: Tensor, size: tuple[int, int]) -> Detections:
+    """Box head outputs (n,2), (n,4) on `proposals` -> persons above the score threshold after suppression."""
+    probability = scores.softmax(1)[:, box.classes.index("person")]
+    boxes = box_ops.decode(proposals, deltas, box.box_weights)
+    finite = boxes.isfinite().all(1) & probability.isfinite()
+    boxes = box_ops.clip(boxes, *size)
+    valid = finite & (probability > box.score_threshold)
+    boxes, probability = boxes[valid], probability[valid]
+    keep = nms(boxes, probability, box.nms_threshold)[: box.max_detections]
+    return Detections(boxes[keep], probability[keep])
+
+
+def detect(model: ParsingRCNN, features: list[Tensor], proposals: Tensor, size: tuple[int, int]) -> Detections:
+    """Second stage on one image: proposals (n,4) -> persons, in pixels of the network's input."""
+    scores, deltas = model.box_head(pool_box_features(model.config, features, proposals))
+    return select(model.config.box, proposals, scores, deltas, size)
+
+
+def to_picture(detections: Detections, size: tuple[int, int], original: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Boxes scaled from the network's input `size` to the picture's and clipped, and a mask of the non-empty ones."""
+    (height, width), (full_height, full_width) = size, original
+    x, y = full_width / width, full_height / height
+    boxes = box_ops.clip(detections.boxes * detections.boxes.new_tensor([x, y, x, y]), full_height, full_width)
+    return boxes, box_ops.nonempty(boxes)
+
+
+def charts_to_iuv(maps: DensePoseOutput, index: int, width: int, height: int) -> np.ndarray:
+    """The `index`-th person's charts -> uint8 (height, width, 3).
+
+    Logits and coordinates are resized bilinearly to the box; part = argmax(fine) where argmax(coarse) > 0.
+    """
+    coarse, fine, u, v = (
+        F.interpolate(values[index : index + 1], (height, width), mode="bilinear", align_corners=False)[0]
+        for values in maps
+    )
+    part = fine.argmax(0) * (coarse.argmax(0) > 0)
+    channels = [part.byte()]
+    for coordinate in (u, v):
+        value = coordinate.gather(0, part[None])[0].nan_to_num().clamp(0, 1)
+        channels.append(((value * 255 + 0.5).floor() * (part > 0)).byte())
+    return torch.stack(channels, -1).cpu().numpy()
+
+
+@torch.no_grad()
+def estimate(model: ParsingRCNN, rgb: np.ndarray) -> list[Person]:
+    """Everybody in a picture, uint8 RGB (h,w,3), best first. Settings are those of `model.config`."""
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
+        raise ValueError(f"expected a uint8 RGB picture (h, w, 3), got {rgb.dtype} {rgb.shape}")
+    model.eval()
+    config = model.config
+    resized = resize(rgb, config.input)
+    size = resized.shape[:2]
+    device = next(model.parameters()).device
+    trunk = model.trunk(normalise(resized, config.input).to(device))
+    proposals, _ = propose(config.rpn, trunk, size)
+    detections = detect(model, trunk.features, proposals, size)
+    boxes, nonempty = to_picture(detections, size, rgb.shape[:2])
+    if not nonempty.any():
+        return []
+    maps = model.densepose_head(pool_densepose_features(config, trunk.features, detections.boxes[nonempty]))
+    persons = []
+    for index, (box, score) in enumerate(zip(boxes[nonempty].tolist(), detections.scores[nonempty].tolist())):
+        x, y = int(box[0]), int(box[1])
+        w, h = max(int(box[2] - box[0]), 1), max(int(box[3] - box[1]), 1)
+        persons.append(Person(tuple(box), score, x, y, w, h, charts_to_iuv(maps, index, w, h)))
+    return persons

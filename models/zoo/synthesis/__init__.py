@@ -1,0 +1,1 @@
+"""Renders people whose DensePose labels are exact: body, poses, clothes, rasteriser, scenes."""

@@ -1,0 +1,124 @@
+//! A model's files: manifest and networks, from a directory or from inside the library.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::error::{Error, Result};
+use super::manifest::{Manifest, Stage};
+
+/// The manifest's file name.
+pub const MANIFEST: &str = "model.json";
+
+/// Name and bytes of the files of `models/default`, collected by `build.rs`.
+static EMBEDDED: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/embedded_model.rs"));
+
+/// A model that was read and found whole: manifest checked, checksums right. Its networks are not loaded yet.
+#[derive(Clone, Debug)]
+pub struct Model {
+    manifest: Manifest,
+    trunk: File,
+    box_head: File,
+    densepose_head: File,
+}
+
+/// Bytes of one ONNX file, and what to call it in errors.
+#[derive(Clone)]
+pub struct File {
+    pub name: String,
+    pub bytes: Cow<'static, [u8]>,
+}
+
+impl Model {
+    /// Reads the model in `directory`.
+    ///
+    /// # Errors
+    /// Where a file is missing, damaged or says what cannot be; the message names file, cause and remedy.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
+        Self::load(&Source::Directory(directory.as_ref().to_path_buf()))
+    }
+
+    /// The network inside the library.
+    ///
+    /// # Errors
+    /// Where the library was compiled without one.
+    pub fn embedded() -> Result<Self> {
+        Self::load(&Source::Embedded(EMBEDDED))
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub(super) fn trunk(&self) -> &File {
+        &self.trunk
+    }
+
+    pub(super) fn box_head(&self) -> &File {
+        &self.box_head
+    }
+
+    pub(super) fn densepose_head(&self) -> &File {
+        &self.densepose_head
+    }
+
+    fn load(source: &Source) -> Result<Self> {
+        let json = source.read(MANIFEST)?;
+        let manifest = Manifest::parse(&json.name, &json.bytes)?;
+        let stage = |stage: &Stage| -> Result<File> {
+            let file = source.read(&stage.file)?;
+            let actual = hex(&Sha256::digest(&file.bytes));
+            if !actual.eq_ignore_ascii_case(&stage.sha256) {
+                return Err(Error::Checksum { file: file.name, expected: stage.sha256.clone(), actual });
+            }
+            Ok(file)
+        };
+        Ok(Self {
+            trunk: stage(&manifest.stages.trunk)?,
+            box_head: stage(&manifest.stages.box_head)?,
+            densepose_head: stage(&manifest.stages.densepose_head)?,
+            manifest,
+        })
+    }
+}
+
+/// Where files come from.
+enum Source {
+    Directory(PathBuf),
+    Embedded(&'static [(&'static str, &'static [u8])]),
+}
+
+impl Source {
+    fn read(&self, file: &str) -> Result<File> {
+        match self {
+            Self::Directory(directory) => {
+                let path = directory.join(file);
+                let name = path.display().to_string();
+                match std::fs::read(&path) {
+                    Ok(bytes) => Ok(File { name, bytes: bytes.into() }),
+                    Err(source) => Err(Error::Read { file: name, source }),
+                }
+            }
+            Self::Embedded(files) => match files.iter().find(|(name, _)| *name == file) {
+                Some(&(name, bytes)) => Ok(File { name: format!("embedded {name}"), bytes: bytes.into() }),
+                None => Err(Error::NotEmbedded),
+            },
+        }
+    }
+}
+
+impl std::fmt::Debug for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} bytes)", self.name, self.bytes.len())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

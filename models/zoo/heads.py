@@ -81,9 +81,12 @@ class Aspp(nn.Module):
         self.project = _conv_relu(channels * len(self.convs), channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        branches = [conv(x) for conv in self.convs]
-        branches[-1] = branches[-1].expand_as(branches[0])
-        return self.project(torch.cat(branches, 1))
+        *branches, pooled = [conv(x) for conv in self.convs]
+        # The pooled branch is the same everywhere, so its share of the projection is one vector per RoI.
+        project = self.project[0]
+        local = project.in_channels - pooled.shape[1]
+        x = F.conv2d(torch.cat(branches, 1), project.weight[:, :local], project.bias)
+        return F.relu(x + F.conv2d(pooled, project.weight[:, local:]))
 
 
 class Residual(nn.Module):

@@ -1,8 +1,7 @@
 //! GStreamer's video frames as [`Image`]s: the one place where caps turn into components.
 
 use gst_video::prelude::*;
-use gst_video::video_frame::IsVideoFrame;
-use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
+use gst_video::{VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
 
 use crate::image::{Color, ColorModel, Component, Image, ImageError, ImageMut, Layout, Plane, PlaneMut};
 
@@ -32,10 +31,17 @@ pub fn caps() -> gst::Caps {
     gst_video::VideoCapsBuilder::new().format_list(FORMATS).build()
 }
 
+/// Both elements have one always-there pad on each side.
+pub fn pad_templates() -> Vec<gst::PadTemplate> {
+    [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
+        .into_iter()
+        .filter_map(|(name, side)| gst::PadTemplate::new(name, side, gst::PadPresence::Always, &caps()).ok())
+        .collect()
+}
+
 /// Size, components and colours that caps describe.
 pub fn layout(info: &VideoInfo) -> Layout {
     let format = info.format_info();
-    let full_range = info.colorimetry().range() == VideoColorRange::Range0_255;
     let model = if info.is_gray() {
         ColorModel::Gray
     } else if info.is_rgb() {
@@ -43,7 +49,12 @@ pub fn layout(info: &VideoInfo) -> Layout {
     } else {
         luma_weights(info)
     };
-    let color = Color { model, full_range: full_range || model == ColorModel::Rgb && !is_narrow(info) };
+    let full_range = match info.colorimetry().range() {
+        VideoColorRange::Range0_255 => true,
+        VideoColorRange::Range16_235 => false,
+        _ => model == ColorModel::Rgb,
+    };
+    let color = Color { model, full_range };
     let components = (0..color.components())
         .map(|c| Component {
             plane: format.plane()[c] as usize,
@@ -56,21 +67,11 @@ pub fn layout(info: &VideoInfo) -> Layout {
     Layout { width: info.width() as usize, height: info.height() as usize, color, components }
 }
 
-fn is_narrow(info: &VideoInfo) -> bool {
-    info.colorimetry().range() == VideoColorRange::Range16_235
-}
-
 /// Luma weights by the caps' matrix; unknown ones as GStreamer guesses, by the height.
 fn luma_weights(info: &VideoInfo) -> ColorModel {
-    let (kr, kb) = match info.colorimetry().matrix() {
-        VideoColorMatrix::Fcc => (0.30, 0.11),
-        VideoColorMatrix::Bt601 => (0.299, 0.114),
-        VideoColorMatrix::Bt709 => (0.2126, 0.0722),
-        VideoColorMatrix::Smpte240m => (0.212, 0.087),
-        VideoColorMatrix::Bt2020 => (0.2627, 0.0593),
-        _ if info.height() > 576 => (0.2126, 0.0722),
-        _ => (0.299, 0.114),
-    };
+    let by_height = if info.height() > 576 { (0.2126, 0.0722) } else { (0.299, 0.114) };
+    let (kr, kb) = info.colorimetry().matrix().kr_kb().unwrap_or(by_height);
+    let (kr, kb) = (kr as f32, kb as f32);
     ColorModel::Yuv { kr, kb }
 }
 
@@ -78,7 +79,7 @@ fn luma_weights(info: &VideoInfo) -> ColorModel {
 ///
 /// `gst_video`'s own accessor takes a plane to be stride times height, which reaches past the end of padded and
 /// cropped buffers; here a plane ends where its mapping or the next plane does.
-fn planes(frame: &impl IsVideoFrame) -> Vec<(*mut u8, usize, usize)> {
+fn planes(frame: &impl VideoFrameExt) -> Vec<(*mut u8, usize, usize)> {
     // SAFETY: the frame is mapped for as long as the reference lives.
     let raw = unsafe { &*frame.as_ptr() };
     let count = frame.info().n_planes() as usize;

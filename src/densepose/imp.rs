@@ -1,0 +1,378 @@
+use std::path::PathBuf;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::prelude::*;
+use gst_video::VideoFrameRef;
+
+use crate::estimator::{Estimator, Model, Options};
+use crate::meta::{self, Persons};
+use crate::tracker::Tracker;
+use crate::video;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new("densepose", gst::DebugColorFlags::empty(), Some("Dense human pose estimation"))
+});
+
+const DEFAULT_SHORT_SIDE: u32 = 0;
+const DEFAULT_SCORE_THRESHOLD: f64 = 0.5;
+const DEFAULT_MAX_PERSONS: u32 = 20;
+const DEFAULT_INTERVAL: u32 = 1;
+const DEFAULT_THREADS: u32 = 0;
+
+/// What the user has set.
+#[derive(Clone, Debug)]
+struct Settings {
+    model: Option<String>,
+    short_side: u32,
+    score_threshold: f64,
+    max_persons: u32,
+    interval: u32,
+    threads: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: None,
+            short_side: DEFAULT_SHORT_SIDE,
+            score_threshold: DEFAULT_SCORE_THRESHOLD,
+            max_persons: DEFAULT_MAX_PERSONS,
+            interval: DEFAULT_INTERVAL,
+            threads: DEFAULT_THREADS,
+        }
+    }
+}
+
+impl Settings {
+    fn options(&self) -> Options {
+        Options {
+            short_side: self.short_side as usize,
+            threads: self.threads as usize,
+            score_threshold: Some(self.score_threshold as f32),
+            max_persons: Some(self.max_persons as usize),
+        }
+    }
+}
+
+/// What the streaming thread works with; locked while a frame is processed, so no other thread may wait for it.
+#[derive(Default)]
+struct Stream {
+    estimator: Option<Estimator>,
+    info: Option<gst_video::VideoInfo>,
+    tracker: Tracker,
+    /// The last result as a structure (its maps are shared by all frames that carry it) and its age in frames.
+    last: Option<(gst::Structure, u32)>,
+    /// Frames that cannot be read are reported once per caps, not once per frame.
+    warned: bool,
+}
+
+/// What queries and events from other threads ask about.
+#[derive(Default)]
+struct Timing {
+    /// Latency reported to live pipelines.
+    latency: gst::ClockTime,
+    /// Running time before which frames reach the sink too late.
+    earliest: Option<gst::ClockTime>,
+}
+
+#[derive(Default)]
+pub struct DensePose {
+    settings: Mutex<Settings>,
+    stream: Mutex<Stream>,
+    timing: Mutex<Timing>,
+}
+
+/// A panic elsewhere must not turn into one here: what the locks guard stays usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for DensePose {
+    const NAME: &'static str = "GstDensePose";
+    type Type = super::DensePose;
+    type ParentType = gst_base::BaseTransform;
+}
+
+impl ObjectImpl for DensePose {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            vec![
+                glib::ParamSpecString::builder("model")
+                    .nick("Model")
+                    .blurb("Directory of the model to run (model.json and its networks); unset = the embedded one")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("short-side")
+                    .nick("Short side")
+                    .blurb(
+                        "Length in pixels of the frame's shorter side in the network, clamped to 32..2048: larger \
+                         finds smaller people, smaller is faster; 0 = the model's own",
+                    )
+                    .default_value(DEFAULT_SHORT_SIDE)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecDouble::builder("score-threshold")
+                    .nick("Score threshold")
+                    .blurb("Least confidence of a person")
+                    .minimum(0.0)
+                    .maximum(1.0)
+                    .default_value(DEFAULT_SCORE_THRESHOLD)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("max-persons")
+                    .nick("Max persons")
+                    .blurb("Most persons per frame, best first; the time per frame grows with every person")
+                    .default_value(DEFAULT_MAX_PERSONS)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("interval")
+                    .nick("Interval")
+                    .blurb("Run the network on every Nth frame; frames between carry the last result and its age")
+                    .minimum(1)
+                    .default_value(DEFAULT_INTERVAL)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("threads")
+                    .nick("Threads")
+                    .blurb("Threads to run the network on; 0 = one for each core")
+                    .maximum(256)
+                    .default_value(DEFAULT_THREADS)
+                    .mutable_ready()
+                    .build(),
+            ]
+        });
+        PROPERTIES.as_ref()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let mut settings = lock(&self.settings);
+        // GObject checks type and range against the ParamSpec before it calls.
+        match pspec.name() {
+            "model" => settings.model = value.get().unwrap_or_default(),
+            "short-side" => settings.short_side = value.get().unwrap_or(DEFAULT_SHORT_SIDE),
+            "score-threshold" => settings.score_threshold = value.get().unwrap_or(DEFAULT_SCORE_THRESHOLD),
+            "max-persons" => settings.max_persons = value.get().unwrap_or(DEFAULT_MAX_PERSONS),
+            "interval" => settings.interval = value.get().unwrap_or(DEFAULT_INTERVAL),
+            "threads" => settings.threads = value.get().unwrap_or(DEFAULT_THREADS),
+            name => gst::error!(CAT, imp = self, "no such property: {name}"),
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let settings = lock(&self.settings);
+        match pspec.name() {
+            "model" => settings.model.to_value(),
+            "short-side" => settings.short_side.to_value(),
+            "score-threshold" => settings.score_threshold.to_value(),
+            "max-persons" => settings.max_persons.to_value(),
+            "interval" => settings.interval.to_value(),
+            "threads" => settings.threads.to_value(),
+            _ => pspec.default_value().clone(),
+        }
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        // The base class would drop late frames; here only the inference is skipped.
+        self.obj().set_qos(false);
+        self.obj().set_in_place(true);
+    }
+}
+
+impl GstObjectImpl for DensePose {}
+
+impl ElementImpl for DensePose {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Dense human pose",
+                "Filter/Analyzer/Video",
+                "Finds people and attaches body part and surface coordinates (IUV) of every pixel of theirs",
+                crate::AUTHOR,
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(video::pad_templates);
+        TEMPLATES.as_ref()
+    }
+}
+
+impl BaseTransformImpl for DensePose {
+    const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::AlwaysInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        meta::register();
+        let settings = lock(&self.settings).clone();
+        let unusable = |e| gst::error_msg!(gst::ResourceError::OpenRead, ["{e}"]);
+        let started = Instant::now();
+        let model = match &settings.model {
+            Some(directory) => Model::open(&PathBuf::from(directory)),
+            None => Model::embedded(),
+        };
+        let estimator = model.and_then(|m| Estimator::new(&m, settings.options())).map_err(unusable)?;
+        gst::info!(CAT, imp = self, "loaded the model in {:?}", started.elapsed());
+        *lock(&self.stream) = Stream { estimator: Some(estimator), ..Stream::default() };
+        *lock(&self.timing) = Timing::default();
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        *lock(&self.stream) = Stream::default();
+        Ok(())
+    }
+
+    fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let info = gst_video::VideoInfo::from_caps(incaps)
+            .map_err(|_| gst::loggable_error!(CAT, "{incaps} does not describe raw video"))?;
+        let options = lock(&self.settings).options();
+        let mut stream = lock(&self.stream);
+        if let Some(estimator) = &mut stream.estimator {
+            estimator.set_options(options);
+            let prepared = estimator.prepare(info.width() as usize, info.height() as usize);
+            prepared.map_err(|e| {
+                gst::element_imp_error!(self, gst::StreamError::Failed, ["{e}"]);
+                gst::loggable_error!(CAT, "{e}")
+            })?;
+        }
+        // Boxes of another size say nothing about these frames.
+        *stream = Stream { estimator: stream.estimator.take(), info: Some(info), ..Stream::default() };
+        Ok(())
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        if matches!(event.view(), gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_)) {
+            let mut stream = lock(&self.stream);
+            stream.last = None;
+            stream.tracker = Tracker::default();
+            drop(stream);
+            lock(&self.timing).earliest = None;
+        }
+        self.parent_sink_event(event)
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        if let gst::EventView::Qos(qos) = event.view() {
+            let (_, _, jitter, timestamp) = qos.get();
+            lock(&self.timing).earliest = timestamp.map(|t| earliest(t, jitter));
+        }
+        self.parent_src_event(event)
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        let done = BaseTransformImplExt::parent_query(self, direction, query);
+        if done
+            && direction == gst::PadDirection::Src
+            && let gst::QueryViewMut::Latency(q) = query.view_mut()
+        {
+            let (live, min, max) = q.result();
+            let latency = lock(&self.timing).latency;
+            q.set(live, min + latency, max.map(|m| m + latency));
+        }
+        done
+    }
+
+    fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let settings = lock(&self.settings).clone();
+        let mut stream = lock(&self.stream);
+        let stream = &mut *stream;
+        let due = stream.last.as_ref().is_none_or(|(_, age)| age + 1 >= settings.interval);
+        let run = due && (stream.last.is_none() || !self.is_late(buffer));
+        let found = if run { self.infer(stream, &settings, buffer)? } else { None };
+        match (found, &mut stream.last) {
+            (Some(persons), last) => *last = Some((persons.to_structure(), 0)),
+            (None, Some((structure, age))) => {
+                *age += 1;
+                structure.set("age", *age);
+            }
+            (None, None) => {}
+        }
+        if let Some((structure, _)) = &stream.last {
+            meta::attach_structure(buffer, structure);
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+}
+
+/// The running time from which on frames are worth an inference, after a frame reached the sink `jitter` too late:
+/// as much in reserve again, so that what is behind can catch up.
+fn earliest(timestamp: gst::ClockTime, jitter: i64) -> gst::ClockTime {
+    let late = gst::ClockTime::from_nseconds(u64::try_from(jitter).unwrap_or(0));
+    timestamp.saturating_add(late).saturating_add(late)
+}
+
+impl DensePose {
+    /// Runs the network on a frame; `None` for a frame that cannot be read.
+    fn infer(
+        &self,
+        stream: &mut Stream,
+        settings: &Settings,
+        buffer: &gst::BufferRef,
+    ) -> Result<Option<Persons>, gst::FlowError> {
+        let (Some(estimator), Some(info)) = (&mut stream.estimator, &stream.info) else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let started = Instant::now();
+        estimator.set_options(settings.options());
+        let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|e| e.to_string());
+        let image = frame.as_ref().map_err(String::clone).and_then(|f| video::image(f).map_err(|e| e.to_string()));
+        let image = match image {
+            Ok(image) => image,
+            Err(e) => {
+                if !stream.warned {
+                    gst::element_imp_warning!(
+                        self,
+                        gst::StreamError::Format,
+                        ["frame passed unread: {e}; does the buffer hold what its caps say?"]
+                    );
+                }
+                stream.warned = true;
+                return Ok(None);
+            }
+        };
+        let mut persons = estimator.estimate(&image).map_err(|e| {
+            gst::element_imp_error!(self, gst::StreamError::Failed, ["{e}"]);
+            gst::FlowError::Error
+        })?;
+        stream.tracker.follow(&mut persons);
+        let elapsed = started.elapsed();
+        gst::log!(CAT, imp = self, "{} persons in {elapsed:?}", persons.len());
+        let persons = Persons { width: info.width(), height: info.height(), age: 0, persons };
+        self.note_duration(gst::ClockTime::try_from(elapsed).unwrap_or_default());
+        Ok(Some(persons))
+    }
+
+    /// Reports a longer latency once inferences turn out to take longer than was said, with some room to vary.
+    fn note_duration(&self, duration: gst::ClockTime) {
+        let mut timing = lock(&self.timing);
+        if duration > timing.latency {
+            timing.latency = duration + duration / 4;
+            gst::debug!(CAT, imp = self, "latency is now {}", timing.latency);
+            drop(timing);
+            let obj = self.obj();
+            let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
+        }
+    }
+
+    /// Whether the sink would get this frame too late even if no inference ran on it.
+    fn is_late(&self, buffer: &gst::BufferRef) -> bool {
+        let Some(earliest) = lock(&self.timing).earliest else { return false };
+        let segment = self.obj().segment();
+        let Some(segment) = segment.downcast_ref::<gst::ClockTime>() else { return false };
+        let late = segment.to_running_time(buffer.pts()).is_some_and(|t| t < earliest);
+        if late {
+            gst::debug!(CAT, imp = self, "behind by QoS: frame keeps the last result");
+        }
+        late
+    }
+}

@@ -1,0 +1,36 @@
+//! The `densepose` element: finds the people in every frame and attaches what it found.
+//!
+//! It reads the video and changes nothing in it. The result, [`GstDensePoseMeta`](crate::meta), says for each person
+//! which body part every pixel of their box shows and where on that part's chart it lies. Frames of any size and of
+//! any of the listed formats are sampled straight into the network's input.
+//!
+//! ## Example pipelines
+//!
+//! A camera, drawn on:
+//! ```text
+//! gst-launch-1.0 v4l2src ! videoconvert ! densepose ! densepose-overlay ! videoconvert ! autovideosink
+//! ```
+//! A busy server that runs the network on every third frame only:
+//! ```text
+//! ... ! densepose interval=3 threads=1 ! ...
+//! ```
+//!
+//! ## When there is too little time
+//!
+//! Video is never dropped. If the sink reports that frames come too late (QoS), frames go on with the last result,
+//! its `age` counting up, until the network has caught up. On live sources the time that the network takes is
+//! reported as latency.
+
+use gst::glib;
+use gst::prelude::*;
+
+mod imp;
+
+glib::wrapper! {
+    /// The `densepose` element, see the [module](self).
+    pub struct DensePose(ObjectSubclass<imp::DensePose>) @extends gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(Some(plugin), "densepose", gst::Rank::NONE, DensePose::static_type())
+}

@@ -22,7 +22,7 @@ class Camera:
     def rotation(self):
         """World axes -> camera axes (3,3)."""
         look = np.diag([1.0, -1.0, -1.0])
-        return rotation_z(self.roll) @ rotation_x(-self.pitch) @ look @ rotation_y(-self.yaw)
+        return rotation_z(self.roll) @ rotation_x(self.pitch) @ look @ rotation_y(-self.yaw)
 
     def to_camera(self, world):
         """World points (n,3) in camera space, float32."""

@@ -50,7 +50,8 @@ LEGS = {
     "lifted": ((0.15, -0.3, 1), (0.0, -1, -0.1)),
 }
 STANDING = (("straight", "straight"), ("apart", "apart"), ("straight", "relaxed"),
-            ("ahead", "back"), ("back", "ahead"), ("relaxed", "straight"), ("straight", "lifted"))
+            ("straight", "straight"), ("apart", "apart"), ("relaxed", "straight"), ("ahead", "back"),
+            ("straight", "relaxed"), ("straight", "lifted"))
 SEATED = (("seated", "seated"), ("seated wide", "seated wide"), ("seated back", "seated"),
           ("seated", "crossed over"), ("seated long", "seated long"), ("squat", "squat"),
           ("kneel", "kneel"), ("kneel", "squat"))

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from .raster import Buffer, barycentric, draw
-from .shading import ShadowMap, cast_on_floor, shade, shadow_map, to_linear
+from .shading import ShadowMap, cast_on_floor, shade, shadow_map, shrink, to_linear
 from .surface import VertexLabels
 from .textures import Texture
 
@@ -17,6 +17,10 @@ SKIN, CLOTH, HAIR, PROP = range(4)
 REACH = {SKIN: 1.0, CLOTH: 0.10, HAIR: 0.045, PROP: 0.0}
 # Depth difference between picture and body surface at which the body's own label holds at once.
 TOUCHING, LOOSE = 0.025, 0.06
+# Body regions by part, and which of them meet: cloth over the thigh never takes a hand's label.
+_REGION = np.array([0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7, 8, 8])
+_MEET = {(1, 4), (1, 6), (1, 8), (4, 5), (5, 3), (6, 7), (7, 2)}
+ADJACENT = np.array([[a == b or (a, b) in _MEET or (b, a) in _MEET for b in _REGION] for a in _REGION])
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,7 @@ def render(meshes, bodies, surface, camera, light, background, shadows=True, flo
     for mesh, points, start in zip(meshes, projected, bases):
         shade(linear, buffer, mesh, points, start, camera, light, light_map)
     iuv, person = _labels(meshes, projected, bases, buffer, bodies, surface, camera)
-    linear = linear.reshape(height, scale, width, scale, 3).mean((1, 3))
-    return Rendering(linear, iuv, person)
+    return Rendering(shrink(linear, scale), iuv, person)
 
 
 def _labels(meshes, projected, bases, buffer, bodies, surface, camera):
@@ -131,14 +134,13 @@ def _label(iuv, person, picks, ids, depth, base, faces, points, part, pu, pv, di
             a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
             g = body_ids[sy, sx] - body_base
             seen = 0  # part of the body surface behind this very pixel
-            if 0 <= g < len(body_faces) and depth[sy, sx] > 0:
+            if 0 <= g < len(body_faces):
+                own = body_part[g]
                 gap = abs(1 / depth[sy, sx] - 1 / body_depth[sy, sx])
-                if gap < TOUCHING or len(part) == 0:
-                    seen = body_part[g]
-                elif gap < LOOSE:
-                    own = body_part[g]
-                    if own == part[a] or own == part[b] or own == part[c]:
-                        seen = own
+                if len(part) == 0 or (gap < TOUCHING and ADJACENT[own, part[a]]):
+                    seen = own
+                elif gap < LOOSE and (own == part[a] or own == part[b] or own == part[c]):
+                    seen = own
                 if kind == HAIR and seen < 23:
                     seen = 0
             if seen > 0:

@@ -155,8 +155,7 @@ def random_scene(assets, rng, width, height, look=random_look):
     pose = assets.poses.sample(rng, upper_body=view.kind == "webcam")
     texels = 256 if view.span > 1.2 else 512
     first = build(assets, look(assets, rng, texels), pose, 1, random_yaw(rng, view))
-    tall = assets.figure(0)[0].vertices[:, 1].max() if first is None else first.high[1]
-    tall = max(tall, 0.6)
+    tall = max(first.high[1], 0.6)
     distance = max(view.span * tall * focal / height, 0.35)
     aim = np.array([0, view.aim * tall, 0])
     if view.kind == "close":  # any point of the body may be in the middle

@@ -79,15 +79,25 @@ def lit_share(matrix, depth, x, y, z, bias):
 
 def shade(image, buffer, mesh, points, base, camera, light, shadows):
     """Paints the pixels of `mesh` (triangle ids from `base`) into the linear `image` (h,w,3)."""
-    shown = points[mesh.faces.ravel()] if len(mesh.faces) else points
-    height, width = buffer.ids.shape
-    x0, y0 = np.clip(shown[:, :2].min(0) - 1, 0, (width, height)).astype(int)
-    x1, y1 = np.clip(shown[:, :2].max(0) + 2, 0, (width, height)).astype(int)
+    x0, x1, y0, y1 = _extent(points, *buffer.ids.shape)
     colours = np.array([light.colour, light.sky, light.ground], np.float32)
     _shade(image, buffer.ids, x0, x1, y0, y1, base, mesh.faces, points, mesh.vertices,
            vertex_normals(mesh.vertices, mesh.faces), mesh.uv, mesh.texture.rgb,
            np.asarray(camera.position, np.float32), np.asarray(light.direction, np.float32), colours,
            np.float32(light.gloss), shadows.matrix, shadows.depth, LINEAR)
+
+
+@njit(cache=True)
+def _extent(points, height, width):
+    """Pixel ranges x0, x1, y0, y1 that projected points can touch."""
+    left, right, top, bottom = np.inf, -np.inf, np.inf, -np.inf
+    for p in range(len(points)):
+        if points[p, 2] <= 0:
+            return 0, width, 0, height
+        left, right = min(left, points[p, 0]), max(right, points[p, 0])
+        top, bottom = min(top, points[p, 1]), max(bottom, points[p, 1])
+    return (int(min(max(left - 1, 0), width)), int(min(max(right + 2, 0), width)),
+            int(min(max(top - 1, 0), height)), int(min(max(bottom + 2, 0), height)))
 
 
 @njit(cache=True)
@@ -178,3 +188,15 @@ def to_linear(picture):
 def to_display(linear):
     """Linear light (clipped to [0,1]) -> uint8 display values."""
     return DISPLAY[(np.clip(linear, 0, 1) * 4096).astype(np.int32)]
+
+
+@njit(cache=True)
+def shrink(image, scale):
+    """Mean over scale x scale pixels of (h,w,3) float32."""
+    height, width = image.shape[0] // scale, image.shape[1] // scale
+    out = np.zeros((height, width, 3), np.float32)
+    for y in range(height * scale):
+        for x in range(width * scale):
+            for k in range(3):
+                out[y // scale, x // scale, k] += image[y, x, k]
+    return out / np.float32(scale * scale)

@@ -54,15 +54,15 @@ def load(path, texels, cutout=False):
 def recoloured(rng, texture, pattern=None):
     """Cloth in another colour; `pattern` (h,w,3) replaces the hue where given, folds stay visible."""
     rgb = texture.rgb.astype(np.float32)
-    light = rgb.mean(2, keepdims=True)
+    light = cv2.transform(rgb, np.full((1, 3), 1 / 3, np.float32))[..., None]
     light /= max(light.mean(), 1.0)
     if pattern is not None:
         height, width = rgb.shape[:2]
         base = cv2.resize(pattern, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
     else:
-        base = random_colour(rng)
+        base = random_colour(rng).astype(np.float32)
     # Keep part of the original's own colour variation (prints, seams).
-    own = rgb / np.maximum(rgb.mean((0, 1)), 1.0)
+    own = rgb / np.maximum(np.float32(cv2.mean(rgb)[:3]), 1.0)
     detail = (0.65 * light + 0.35 * own) if pattern is None else 0.4 + 0.6 * light
     return Texture(np.clip(base * detail, 0, 255).astype(np.uint8), texture.alpha)
 

@@ -1,0 +1,343 @@
+//! The `densepose` element in a harness and in real pipelines.
+
+mod common;
+
+use common::{caps, element, frame, init, texts, tiny_frame, tiny_picture};
+use gst::prelude::*;
+use gst_check::Harness;
+use gstdensepose::meta::{self, Persons};
+
+fn harness(element: &gst::Element) -> Harness {
+    Harness::with_element(element, Some("sink"), Some("src"))
+}
+
+/// Pushes one frame through the element and reads what it attached.
+fn run(h: &mut Harness, caps: &gst::Caps, buffer: gst::Buffer) -> Persons {
+    h.set_src_caps(caps.clone());
+    h.push(buffer).unwrap();
+    meta::read(&h.pull().unwrap()).expect("every buffer carries the meta")
+}
+
+/// How much the foreground of two results differs: share of the pixels of one of them.
+fn difference(a: &Persons, b: &Persons) -> f64 {
+    let paint = |p: &Persons| {
+        let mut map = vec![0u8; (p.width * p.height) as usize];
+        for person in &p.persons {
+            for y in 0..person.height() {
+                for x in 0..person.width() {
+                    let i = (person.y as usize + y) * p.width as usize + person.x as usize + x;
+                    map[i] = map[i].max(person.iuv.pixel(x, y)[0]);
+                }
+            }
+        }
+        map
+    };
+    let (a, b) = (paint(a), paint(b));
+    assert_eq!(a.len(), b.len());
+    let foreground = a.iter().filter(|&&i| i > 0).count().max(1);
+    a.iter().zip(&b).filter(|(a, b)| a != b).count() as f64 / foreground as f64
+}
+
+#[test]
+fn every_format_gives_the_same_people() {
+    let (caps, buffer) = tiny_frame("RGB");
+    let expected = run(&mut harness(&element()), &caps, buffer);
+    assert!(!expected.persons.is_empty(), "the fixture has people");
+    assert_eq!(expected.age, 0);
+    for format in gstdensepose::video::FORMATS.map(|f| f.to_str()) {
+        let (caps, buffer) = tiny_frame(format.as_str());
+        let found = run(&mut harness(&element()), &caps, buffer);
+        // Subsampled and gray formats have lost colour; all others carry the very same picture.
+        match format.as_str() {
+            "GRAY8" | "I420" | "YV12" | "NV12" | "NV21" | "YUY2" | "UYVY" => {
+                assert_eq!((found.width, found.height), (expected.width, expected.height), "{format}");
+                let d = difference(&expected, &found);
+                assert!(format == "GRAY8" || d < 0.35, "{format} differs by {d:.2}");
+            }
+            _ => assert_eq!(found, expected, "{format}"),
+        }
+    }
+}
+
+#[test]
+fn colorimetry_of_the_caps_is_honoured() {
+    let (_, buffer) = tiny_frame("RGB");
+    let (w, h, _) = tiny_picture();
+    let expected = run(&mut harness(&element()), &caps("RGB", w, h), buffer.clone());
+    let colorimetry = ["bt601", "bt709", "1:4:0:0"].map(|colorimetry| {
+        let mut target = caps("I420", w, h);
+        target.make_mut().set("colorimetry", colorimetry);
+        let mut convert = Harness::new_parse("videoconvert dither=none chroma-resampler=0");
+        convert.set_caps(caps("RGB", w, h), target.clone());
+        convert.push(buffer.clone()).unwrap();
+        difference(&expected, &run(&mut harness(&element()), &target, convert.pull().unwrap()))
+    });
+    assert!(colorimetry.iter().all(|&d| d < 0.35), "{colorimetry:?}");
+}
+
+#[test]
+fn pixels_are_left_alone_and_not_copied_after_a_tee() {
+    let (caps, buffer) = tiny_frame("NV12");
+    let mut h = harness(&element());
+    h.set_src_caps(caps);
+    let pointer = |b: &gst::Buffer| b.map_readable().unwrap().as_ptr();
+    // A second reference, as a tee holds one: the buffer is not writable, its memory is shared.
+    let before = buffer.clone();
+    h.push(buffer).unwrap();
+    let after = h.pull().unwrap();
+    assert_eq!(pointer(&before), pointer(&after));
+    assert!(meta::read(&before).is_none(), "the other branch of the tee is not touched");
+    assert!(meta::read(&after).is_some());
+    assert_eq!(before.map_readable().unwrap().as_slice(), after.map_readable().unwrap().as_slice());
+}
+
+#[test]
+fn frames_between_carry_the_last_result_and_its_age() {
+    let (caps, buffer) = tiny_frame("RGB");
+    let element = element();
+    element.set_property("interval", 3u32);
+    let mut h = harness(&element);
+    let results: Vec<_> = (0..7).map(|_| run(&mut h, &caps, buffer.clone())).collect();
+    assert_eq!(results.iter().map(|p| p.age).collect::<Vec<_>>(), [0, 1, 2, 0, 1, 2, 0]);
+    assert!(results.iter().all(|p| p.persons == results[0].persons), "same picture, same people, same ids");
+    element.set_property("interval", 1u32);
+    assert_eq!(run(&mut h, &caps, buffer.clone()).age, 0, "changed while playing");
+    element.set_property("max-persons", 1u32);
+    assert_eq!(run(&mut h, &caps, buffer.clone()).persons.len(), 1);
+    element.set_property("max-persons", 0u32);
+    assert_eq!(run(&mut h, &caps, buffer.clone()).persons.len(), 0);
+    element.set_property("max-persons", 20u32);
+    element.set_property("score-threshold", 1.0f64);
+    assert_eq!(run(&mut h, &caps, buffer).persons.len(), 0);
+}
+
+#[test]
+fn late_frames_keep_the_last_result_and_are_not_dropped() {
+    let (caps, buffer) = tiny_frame("RGB");
+    let mut h = harness(&element());
+    let at = |ms: u64| {
+        let mut b = buffer.copy();
+        b.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(ms));
+        b
+    };
+    assert_eq!(run(&mut h, &caps, at(0)).age, 0);
+    let qos = gst::event::Qos::builder(gst::QOSType::Underflow, 2.0, 100_000_000, gst::ClockTime::from_mseconds(0));
+    h.push_upstream_event(qos.build());
+    assert_eq!([40, 80, 199, 240, 280].map(|ms| run(&mut h, &caps, at(ms)).age), [1, 2, 3, 0, 0]);
+}
+
+#[test]
+fn flushing_forgets_and_new_caps_start_anew() {
+    let (w, h, rgb) = tiny_picture();
+    let element = element();
+    element.set_property("interval", 100u32);
+    let mut harness = harness(&element);
+    let full = (caps("RGB", w, h), frame("RGB", w, h, &rgb));
+    assert_eq!(run(&mut harness, &full.0, full.1.clone()).age, 0);
+    assert_eq!(run(&mut harness, &full.0, full.1.clone()).age, 1);
+    // Another size and format mid-stream.
+    let half = rgb[..w * (h / 2) * 3].to_vec();
+    let small = run(&mut harness, &caps("I420", w, h / 2), frame("I420", w, h / 2, &half));
+    assert_eq!((small.age, small.width, small.height), (0, w as u32, h as u32 / 2));
+    assert_eq!(run(&mut harness, &full.0, full.1.clone()).age, 0);
+    harness.push_event(gst::event::FlushStart::new());
+    harness.push_event(gst::event::FlushStop::new(true));
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    harness.push_event(gst::event::Segment::new(&segment));
+    assert_eq!(run(&mut harness, &full.0, full.1).age, 0);
+}
+
+#[test]
+fn odd_and_tiny_and_long_frames_pass() {
+    for (w, h) in [(1, 1), (1, 2), (3, 1), (17, 33), (1, 700), (700, 1), (641, 359)] {
+        for format in ["RGB", "I420", "YUY2", "NV21", "GRAY8"] {
+            let buffer = frame(format, w, h, &vec![90; w * h * 3]);
+            let found = run(&mut harness(&element()), &caps(format, w, h), buffer);
+            for p in &found.persons {
+                assert!(p.x >= 0 && p.x as usize + p.width() <= w, "{w}x{h} {p:?}");
+                assert!(p.y >= 0 && p.y as usize + p.height() <= h, "{w}x{h} {p:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn absurd_short_sides_are_survived() {
+    let (caps, buffer) = tiny_frame("RGB");
+    for short_side in [1u32, 31, 3000, u32::MAX] {
+        let element = element();
+        element.set_property("short-side", short_side);
+        let found = run(&mut harness(&element), &caps, buffer.clone());
+        assert_eq!(found.age, 0, "short-side={short_side}");
+    }
+}
+
+#[test]
+fn strides_and_offsets_of_the_buffer_are_followed() {
+    let (w, h, rgb) = tiny_picture();
+    let expected = run(&mut harness(&element()), &caps("RGB", w, h), frame("RGB", w, h, &rgb));
+    // Rows 40 bytes longer than needed, 100 bytes of something else in front, and nothing after the last pixel.
+    let (offset, stride) = (100, w * 3 + 40);
+    let mut data = vec![255u8; offset + stride * (h - 1) + w * 3];
+    for (y, row) in rgb.chunks(w * 3).enumerate() {
+        data[offset + y * stride..][..w * 3].copy_from_slice(row);
+    }
+    let mut buffer = gst::Buffer::from_slice(data);
+    gst_video::VideoMeta::add_full(
+        buffer.get_mut().unwrap(),
+        gst_video::VideoFrameFlags::empty(),
+        gst_video::VideoFormat::Rgb,
+        w as u32,
+        h as u32,
+        &[offset],
+        &[stride as i32],
+    )
+    .unwrap();
+    assert_eq!(run(&mut harness(&element()), &caps("RGB", w, h), buffer), expected);
+}
+
+#[test]
+fn a_buffer_without_room_passes_with_one_warning() {
+    let element = element();
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let mut h = harness(&element);
+    h.set_src_caps(caps("RGB", 64, 64));
+    for _ in 0..3 {
+        h.push(gst::Buffer::from_slice([0u8; 100])).unwrap();
+        let out = h.pull().unwrap();
+        assert_eq!((out.size(), meta::read(&out)), (100, None));
+    }
+    let warnings = texts(&bus, gst::MessageType::Warning);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("caps"), "{warnings:?}");
+    // A frame that is whole again is worked on.
+    let (w, h2, rgb) = tiny_picture();
+    assert_eq!(run(&mut h, &caps("RGB", w, h2), frame("RGB", w, h2, &rgb)).age, 0);
+    element.set_bus(None);
+}
+
+#[test]
+fn unusable_models_are_refused_by_name() {
+    init();
+    let empty = tempfile::tempdir().unwrap();
+    let garbage = tempfile::tempdir().unwrap();
+    std::fs::write(garbage.path().join("model.json"), "{").unwrap();
+    let cut = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(common::tiny_model()).unwrap().flatten() {
+        std::fs::copy(entry.path(), cut.path().join(entry.file_name())).unwrap();
+    }
+    let trunk = cut.path().join("trunk.onnx");
+    let bytes = std::fs::read(&trunk).unwrap();
+    std::fs::write(&trunk, &bytes[..bytes.len() / 2]).unwrap();
+    let cases = [
+        ("/nonexistent/model", "/nonexistent/model"),
+        (empty.path().to_str().unwrap(), "model.json"),
+        (garbage.path().to_str().unwrap(), "model.json"),
+        (cut.path().to_str().unwrap(), "trunk.onnx"),
+    ];
+    for (model, named) in cases {
+        let pipeline = gst::parse::launch("videotestsrc num-buffers=1 ! densepose name=d ! fakesink").unwrap();
+        let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+        pipeline.by_name("d").unwrap().set_property("model", model);
+        assert!(pipeline.set_state(gst::State::Playing).is_err(), "{model}");
+        let errors = texts(&pipeline.bus().unwrap(), gst::MessageType::Error);
+        assert!(errors.iter().any(|e| e.contains(named)), "{model}: {errors:?}");
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+}
+
+#[test]
+fn live_pipelines_learn_the_latency() {
+    let (caps, buffer) = tiny_frame("RGB");
+    let element = element();
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let mut h = harness(&element);
+    h.set_upstream_latency(gst::ClockTime::from_mseconds(40));
+    h.use_systemclock();
+    assert_eq!(h.query_latency(), Some(gst::ClockTime::from_mseconds(40)));
+    run(&mut h, &caps, buffer);
+    assert!(bus.pop_filtered(&[gst::MessageType::Latency]).is_some());
+    assert!(h.query_latency() > Some(gst::ClockTime::from_mseconds(40)));
+    element.set_bus(None);
+}
+
+/// Runs a pipeline that ends in `appsink name=out` to its end and returns all samples.
+fn samples(pipeline: &str) -> Vec<gst::Sample> {
+    init();
+    let pipeline = gst::parse::launch(pipeline).unwrap().downcast::<gst::Pipeline>().unwrap();
+    let sink = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
+    sink.set_property("sync", false);
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let samples: Vec<_> = std::iter::from_fn(|| sink.pull_sample().ok()).collect();
+    let errors = texts(&pipeline.bus().unwrap(), gst::MessageType::Error);
+    assert_eq!(errors, Vec::<String>::new());
+    pipeline.set_state(gst::State::Null).unwrap();
+    samples
+}
+
+/// A pipeline's start: the tiny picture as a video of five frames with people found in it.
+fn source() -> String {
+    let model = common::tiny_model();
+    let dir = model.display();
+    format!(
+        "filesrc location={dir}/picture.png ! pngdec ! videoconvert ! video/x-raw,format=RGB ! imagefreeze num-buffers=5 \
+         ! video/x-raw,framerate=25/1 ! densepose model={dir} score-threshold=0.05 threads=1"
+    )
+}
+
+fn people(sample: &gst::Sample) -> Option<Persons> {
+    meta::read(sample.buffer().unwrap())
+}
+
+#[test]
+fn the_meta_follows_the_video_through_elements() {
+    let (w, h, _) = tiny_picture();
+    let plain = people(&samples(&format!("{} ! appsink name=out", source()))[0]).unwrap();
+    assert!(!plain.persons.is_empty());
+    for elements in [
+        "queue",
+        "videoconvert ! video/x-raw,format=I420",
+        "tee ! queue",
+        "videoconvert ! x264enc tune=zerolatency",
+        "videoconvert ! jpegenc",
+        "identity ! videorate ! video/x-raw,framerate=50/1",
+    ] {
+        for sample in samples(&format!("{} ! {elements} ! appsink name=out", source())) {
+            let found = people(&sample).unwrap_or_else(|| panic!("lost by {elements}"));
+            assert_eq!(found, plain, "{elements}");
+        }
+    }
+    let (w2, h2) = (w * 2, h / 2);
+    let scaled = format!("{} ! videoscale ! video/x-raw,width={w2},height={h2} ! appsink name=out", source());
+    for sample in samples(&scaled) {
+        assert_eq!(people(&sample).unwrap(), plain.scaled(w2 as u32, h2 as u32));
+    }
+    // Where the picture is cropped, old GStreamer drops the meta and new GStreamer lets it follow; never is it stale.
+    let cropped = format!("{} ! videocrop left=16 ! appsink name=out", source());
+    for found in samples(&cropped).iter().filter_map(people) {
+        assert_eq!(found.width as usize, w - 16);
+    }
+}
+
+#[test]
+fn all_frames_arrive_and_several_instances_run_side_by_side() {
+    let dir = common::tiny_model();
+    let branch = format!("densepose model={} threads=1 interval=2 ! queue", dir.display());
+    let branches = format!("videotestsrc num-buffers=20 ! tee name=t t. ! {branch} ! fakesink t. ! {branch}");
+    let samples = samples(&format!("{branches} ! appsink name=out"));
+    assert_eq!(samples.len(), 20);
+    let ages: Vec<_> = samples.iter().map(|s| people(s).unwrap().age).collect();
+    assert_eq!(ages, [0, 1].repeat(10));
+}
+
+#[test]
+fn an_element_can_be_stopped_and_started_again() {
+    let (caps, buffer) = tiny_frame("RGB");
+    let element = element();
+    let first = run(&mut harness(&element), &caps, buffer.clone());
+    element.set_state(gst::State::Null).unwrap();
+    let again = run(&mut harness(&element), &caps, buffer);
+    assert_eq!(first, again);
+}

@@ -1,0 +1,48 @@
+//! Dense human pose for GStreamer: which body part every pixel of every person shows, and where on it.
+//!
+//! The way of a frame through this crate, in one direction:
+//!
+//! 1. [`video`] sees the mapped buffer as an [`image::Image`]: up to three colour components, whatever the format.
+//! 2. [`frame`] samples it to the network's input, a normalised tensor.
+//! 3. [`estimator`] runs the two-stage network (Rakhimov et al., *Making DensePose fast and light*, WACV 2021):
+//!    proposals, boxes, and for each box a map of the body surface. The result is a list of [`person::Person`].
+//! 4. [`tracker`] gives the same person the same id from frame to frame.
+//! 5. [`meta`] attaches the list to the buffer as `GstDensePoseMeta`, and reads it back.
+//! 6. [`render`] draws it.
+//!
+//! [`densepose`] (1 to 5) and [`overlay`] (5 and 6) are the elements around these steps. Steps 2, 3, 4 and 6 know
+//! nothing of GStreamer and can be used without it: start at [`estimator::Estimator`].
+
+pub mod densepose;
+pub mod estimator;
+pub mod frame;
+pub mod image;
+pub mod meta;
+pub mod person;
+pub mod render;
+mod simd;
+pub mod tracker;
+pub mod video;
+
+use gst::glib;
+
+/// Who the elements say made them.
+pub(crate) const AUTHOR: &str = "The gst-plugin-densepose authors";
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    meta::register();
+    densepose::register(plugin)?;
+    Ok(())
+}
+
+gst::plugin_define!(
+    densepose,
+    env!("CARGO_PKG_DESCRIPTION"),
+    plugin_init,
+    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+    "MIT/X11",
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_REPOSITORY"),
+    env!("BUILD_REL_DATE")
+);

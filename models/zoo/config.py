@@ -130,7 +130,7 @@ CONFIGS = {
             input=Input(mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), short_side=96, max_long_side=256),
             rpn=Rpn(separable=True, sizes=(16, 32, 64, 128, 256), pre_nms_topk=100, post_nms_topk=12),
             box=BoxHead(nms_threshold=0.3, canonical_size=64, max_detections=8),
-            densepose=DensePoseHead(separable=True, coarse_channels=2),
+            densepose=DensePoseHead(separable=True, resolution=16, dilations=(2, 4, 6), coarse_channels=2),
         ),
     )
 }

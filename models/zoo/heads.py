@@ -96,6 +96,7 @@ class Residual(nn.Module):
         super().__init__()
         self.conv = separable_conv(channels)
         self.bn = nn.BatchNorm2d(channels)
+        nn.init.zeros_(self.bn.weight)  # start as the identity, so that depth does not inflate the outputs
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.bn(self.conv(x))

@@ -1,0 +1,194 @@
+"""Writes the fixture of the plugin's tests: a tiny network and what PyTorch computes with it, stage by stage.
+
+    python -m zoo.tiny_fixture [--out ../tests/fixtures/tiny] [--seed N]
+
+Writes `model.json` and the ONNX files (see `zoo.export`; below 500 kB) and `reference.npz` (below 1 MB; plain
+float32 and uint8 arrays, little endian, C order, not compressed):
+
+    picture          (h, w, 3) uint8 RGB, drawn here
+    resized          (h', w', 3) uint8, the picture at the network's input size
+    input            (1, 3, H, W) normalised and padded
+    p2 .. p5, objectness_p2 .. _p6, deltas_p2 .. _p6    outputs of the trunk
+    proposals, proposal_logits                          (n, 4), (n,) best first
+    box_rois, box_scores, box_deltas                    (n, C, 7, 7), (n, 2) logits, (n, 4)
+    detections, detection_scores                        (m, 4) in input pixels, (m,) best first
+    densepose_rois                                      (m, C, 16, 16)
+    coarse, fine, u, v                                  (1, channels, 32, 32) of the first person
+    boxes, xywh                                         (m, 4) in the picture's pixels; whole numbers in xywh
+    iuv_0 .. iuv_{m-1}                                  (h, w, 3) uint8 I, U, V of each person
+
+Weights are random; normalisation and output layers are calibrated on the picture, so that boxes of different sizes
+with different scores come out. Everything follows from the seed. `check_margins` refuses seeds where rounding
+could decide what is found.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from timm.layers.norm_act import FrozenBatchNormAct2d
+from torch import Tensor, nn
+from torchvision.ops import box_iou
+
+from zoo import inference
+from zoo.boxes import decode
+from zoo.config import CONFIGS
+from zoo.export import FEATURES, LEVELS, export
+from zoo.network import ParsingRCNN
+from zoo.pooling import assign_levels, pool_box_features, pool_densepose_features
+
+OUT = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "tiny"
+SEED = 89
+HEIGHT, WIDTH = 135, 187  # resized to 96x133 and padded to 96x160
+CHARTS = 1  # persons whose raw charts are stored
+
+
+def draw_picture(seed: int) -> np.ndarray:
+    """uint8 (HEIGHT, WIDTH, 3): a gradient with ellipses and a little noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float64)
+    picture = np.stack([x / WIDTH, y / HEIGHT, 1 - x / WIDTH], -1) * 120 + 40
+    for _ in range(9):
+        centre = rng.uniform(0, (WIDTH, HEIGHT))
+        radius = rng.uniform(8, 36, 2)
+        inside = ((x - centre[0]) / radius[0]) ** 2 + ((y - centre[1]) / radius[1]) ** 2 < 1
+        picture[inside] = rng.uniform(0, 255, 3)
+    return np.clip(picture + rng.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
+
+
+def _calibrate_normalisation(modules: list[nn.Module], run, generator: torch.Generator) -> None:
+    """Gives every BatchNorm the statistics of what it sees in `run()`, and a random affine part."""
+
+    def calibrate(layer: nn.Module, inputs: tuple[Tensor]) -> None:
+        variance, mean = torch.var_mean(inputs[0], (0, 2, 3))
+        layer.running_mean.copy_(mean)
+        layer.running_var.copy_(variance)
+        layer.weight.copy_(torch.rand(mean.shape, generator=generator) + 0.5)
+        layer.bias.copy_(torch.rand(mean.shape, generator=generator) - 0.5)
+
+    kinds = nn.BatchNorm2d, FrozenBatchNormAct2d
+    layers = [layer for module in modules for layer in module.modules() if isinstance(layer, kinds)]
+    hooks = [layer.register_forward_pre_hook(calibrate) for layer in layers]
+    run()
+    for hook in hooks:
+        hook.remove()
+
+
+def _calibrate_output(layer: nn.Module, outputs: Tensor, mean: float, std: float) -> None:
+    """Rescales a linear layer so that `outputs`, computed with it, would have this mean and deviation."""
+    factor = std / outputs.std()
+    layer.weight.mul_(factor)
+    layer.bias.mul_(factor).add_(mean - outputs.mean() * factor)
+
+
+@torch.no_grad()
+def build(picture: np.ndarray, seed: int) -> ParsingRCNN:
+    """The tiny network with random weights, calibrated on `picture`."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    model = ParsingRCNN(CONFIGS["tiny"]).eval()
+    config = model.config
+    resized = inference.resize(picture, config.input)
+    image, size = inference.normalise(resized, config.input), resized.shape[:2]
+
+    _calibrate_normalisation([model.backbone], lambda: model.trunk(image), generator)
+    rpn = model.proposal_generator["rpn_head"]
+    trunk = model.trunk(image)
+    _calibrate_output(rpn.objectness_logits, torch.cat([x.flatten() for x in trunk.objectness]), -2, 3)
+    _calibrate_output(rpn.anchor_deltas, torch.cat([x.flatten() for x in trunk.deltas]), 0, 0.3)
+
+    trunk = model.trunk(image)
+    proposals, _ = inference.propose(config.rpn, trunk, size)
+    scores, deltas = model.box_head(pool_box_features(config, trunk.features, proposals))
+    predictor = model.roi_heads["box_predictor"]
+    _calibrate_output(predictor.cls_score, scores, 0, 2)
+    _calibrate_output(predictor.bbox_pred, deltas, 0, 0.8)
+
+    detections = inference.detect(model, trunk.features, proposals, size)
+    rois = pool_densepose_features(config, trunk.features, detections.boxes)
+    _calibrate_normalisation([model.roi_heads["densepose_head"]], lambda: model.densepose_head(rois), generator)
+    charts = model.densepose_head(rois)
+    predictor = model.roi_heads["densepose_predictor"]
+    _calibrate_output(predictor.ann_index_lowres, charts.coarse, 0, 2)
+    _calibrate_output(predictor.index_uv_lowres, charts.fine, 0, 2)
+    _calibrate_output(predictor.u_lowres, charts.u, 0.5, 0.3)
+    _calibrate_output(predictor.v_lowres, charts.v, 0.5, 0.3)
+    return model
+
+
+@torch.no_grad()
+def reference(model: ParsingRCNN, picture: np.ndarray) -> dict[str, np.ndarray]:
+    """Everything PyTorch computes on the way from `picture` to IUV maps; keys as in the module's description."""
+    config = model.config
+    resized = inference.resize(picture, config.input)
+    image, size = inference.normalise(resized, config.input), resized.shape[:2]
+    trunk = model.trunk(image)
+    proposals, logits = inference.propose(config.rpn, trunk, size)
+    box_rois = pool_box_features(config, trunk.features, proposals)
+    box_scores, box_deltas = model.box_head(box_rois)
+    detections = inference.select(config.box, proposals, box_scores, box_deltas, size)
+    densepose_rois = pool_densepose_features(config, trunk.features, detections.boxes)
+    charts = model.densepose_head(densepose_rois)
+    persons = inference.estimate(model, picture)
+
+    arrays = {"picture": picture, "resized": resized, "input": image}
+    arrays |= {name: feature for name, feature in zip(FEATURES, trunk.features)}
+    arrays |= {f"objectness_{name}": values for name, values in zip(LEVELS, trunk.objectness)}
+    arrays |= {f"deltas_{name}": values for name, values in zip(LEVELS, trunk.deltas)}
+    arrays |= {"proposals": proposals, "proposal_logits": logits}
+    arrays |= {"box_rois": box_rois, "box_scores": box_scores, "box_deltas": box_deltas}
+    arrays |= {"detections": detections.boxes, "detection_scores": detections.scores}
+    arrays |= {"densepose_rois": densepose_rois}
+    arrays |= {name: values[:CHARTS] for name, values in charts._asdict().items()}
+    arrays["boxes"] = np.array([person.box for person in persons], np.float32)
+    arrays["xywh"] = np.array([(person.x, person.y, person.w, person.h) for person in persons], np.float32)
+    arrays |= {f"iuv_{index}": person.iuv for index, person in enumerate(persons)}
+    return {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+
+
+def check_margins(model: ParsingRCNN, arrays: dict[str, np.ndarray]) -> None:
+    """`ValueError` where the fixture is dull (few or equal boxes) or a decision hangs on rounding."""
+    config = model.config
+    proposals, scores = torch.from_numpy(arrays["proposals"]), torch.from_numpy(arrays["detection_scores"])
+    box = config.box
+    decoded = decode(proposals, torch.from_numpy(arrays["box_deltas"]), box.box_weights)
+    probability = torch.from_numpy(arrays["box_scores"]).softmax(1)[:, 0]
+    overlaps = box_iou(decoded, decoded)[probability > box.score_threshold]
+    sides = arrays["xywh"][:, 2:]
+    gaps = {
+        "proposal logits": -np.diff(arrays["proposal_logits"]),
+        "detection scores": -np.diff(scores.numpy()),
+        "score threshold": (probability - box.score_threshold).abs().numpy(),
+        "suppression of persons": (overlaps - box.nms_threshold).abs().numpy(),
+        # Whole pixels of boxes are cut off, not rounded.
+        "pixel of a box": np.abs(arrays["boxes"] - np.round(arrays["boxes"]))[arrays["boxes"] % 1 != 0],
+    }
+    for name, gap in gaps.items():
+        if gap.size and gap.min() < 1e-3:
+            raise ValueError(f"{name}: two values are within {gap.min():.1e}; take another seed")
+    levels = assign_levels(proposals, box.canonical_size, box.canonical_level)
+    if len(levels.unique()) < 3 or not 3 <= len(scores) <= 6 or sides.max() < 2 * sides.min():
+        raise ValueError(
+            f"{len(scores)} persons with sides {sides.tolist()}, proposals on levels {levels.unique().tolist()}: "
+            "too plain a fixture; take another seed"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=OUT, help="folder to write (default: tests/fixtures/tiny)")
+    parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
+    arguments = parser.parse_args()
+    picture = draw_picture(arguments.seed)
+    model = build(picture, arguments.seed)
+    arrays = reference(model, picture)
+    check_margins(model, arrays)
+    export(model, arguments.out, {"weights": f"random, seed {arguments.seed}"}, "MIT OR Apache-2.0")
+    np.savez(arguments.out / "reference.npz", **arrays)
+    for score, (x, y, w, h) in zip(arrays["detection_scores"], arrays["xywh"].astype(int).tolist()):
+        print(f"person {score:.3f} at {x},{y} {w}x{h}")
+
+
+if __name__ == "__main__":
+    main()

@@ -41,6 +41,10 @@ pub enum Error {
     #[error("{file} failed while running: {problem}; try another short side or model")]
     Run { file: String, problem: String },
 
+    /// The system gives no more threads.
+    #[error("cannot start {count} threads: {problem}; ask for fewer")]
+    Threads { count: usize, problem: String },
+
     /// The picture is unusable.
     #[error(transparent)]
     Image(#[from] ImageError),

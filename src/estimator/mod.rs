@@ -12,14 +12,30 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod anchors;
+pub mod boxes;
+pub mod charts;
+pub mod detections;
 pub mod error;
 pub mod manifest;
 pub mod model;
+mod network;
+pub mod roi_align;
+pub mod stages;
+pub mod timings;
 
 pub use error::{Error, Result};
 pub use manifest::Manifest;
 pub use model::Model;
+pub use timings::{Stage, Timings};
 
+use anchors::propose;
+use boxes::{Rect, Scored};
+use detections::{PixelBox, detect};
+use network::Threads;
+use stages::{BoxHead, DensePoseHead, Trunk};
+
+use crate::frame::{InputSize, Sampler};
 use crate::image::Image;
 use crate::person::Person;
 
@@ -39,7 +55,15 @@ pub struct Options {
 
 /// A loaded model that finds people in pictures.
 pub struct Estimator {
+    manifest: Manifest,
     options: Options,
+    sampler: Sampler,
+    trunk: Trunk,
+    box_head: BoxHead,
+    densepose_head: DensePoseHead,
+    /// What the networks run on, and the option that asked for it.
+    threads: (usize, Threads),
+    timings: Timings,
 }
 
 impl Estimator {
@@ -47,8 +71,19 @@ impl Estimator {
     ///
     /// # Errors
     /// Where a network cannot be read or does not fit the manifest.
-    pub fn new(_model: &Model, options: Options) -> Result<Self> {
-        Ok(Self { options })
+    pub fn new(model: &Model, options: Options) -> Result<Self> {
+        let threads = Threads::new(options.threads)?;
+        let manifest = model.manifest().clone();
+        Ok(Self {
+            sampler: Sampler::new(&manifest.input),
+            trunk: Trunk::load(model)?,
+            box_head: BoxHead::load(model, &threads)?,
+            densepose_head: DensePoseHead::load(model, &threads)?,
+            threads: (options.threads, threads),
+            timings: Timings::default(),
+            manifest,
+            options,
+        })
     }
 
     /// Builds what pictures of this size need, so that the first one takes no longer than the rest (0.2 to 0.5 s for
@@ -56,8 +91,20 @@ impl Estimator {
     ///
     /// # Errors
     /// Where the networks do not run at that size.
-    pub fn prepare(&mut self, _width: usize, _height: usize) -> Result<()> {
-        Ok(())
+    pub fn prepare(&mut self, width: usize, height: usize) -> Result<()> {
+        if self.threads.0 != self.options.threads {
+            let threads = Threads::new(self.options.threads)?;
+            self.trunk.set_threads(&threads)?;
+            self.box_head.set_threads(&threads)?;
+            self.densepose_head.set_threads(&threads)?;
+            self.threads = (self.options.threads, threads);
+        }
+        let size = self.input_size(width, height);
+        self.trunk.prepare(&self.manifest, (size.padded_width, size.padded_height), &self.threads.1)
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     pub fn options(&self) -> Options {
@@ -70,11 +117,52 @@ impl Estimator {
         self.options = options;
     }
 
+    /// The size that pictures of `width` by `height` pixels have in the network.
+    pub fn input_size(&self, width: usize, height: usize) -> InputSize {
+        InputSize::new(width, height, self.options.short_side, &self.manifest.input)
+    }
+
     /// The people in `image`, best first, with ids 0, 1, 2, ... in that order.
     ///
     /// # Errors
     /// Where the networks do not run at the picture's size.
-    pub fn estimate(&mut self, _image: &Image) -> Result<Vec<Person>> {
-        Ok(Vec::new())
+    pub fn estimate(&mut self, image: &Image) -> Result<Vec<Person>> {
+        let (width, height) = (image.width(), image.height());
+        self.prepare(width, height)?;
+        let size = self.input_size(width, height);
+        let limits = self.limits();
+        let Self { manifest, sampler, trunk, box_head, densepose_head, timings, .. } = self;
+        timings.restart();
+
+        timings.time(Stage::Resize, || sampler.sample(image, size, trunk.input()));
+        let pyramid = timings.time(Stage::Trunk, || trunk.run())?;
+        let features = pyramid.features(manifest);
+        let levels = pyramid.levels(manifest);
+
+        let proposals = timings.time(Stage::Proposals, || propose(&manifest.rpn, &levels, (size.width, size.height)));
+        let verdicts = box_head.judge(&features, &proposals, timings)?;
+        let detections = timings.time(Stage::Detections, || {
+            detect(&manifest.box_head, manifest.person_class(), &proposals, &verdicts, size, limits)
+        });
+
+        let placed = detections.iter().filter_map(|d| Some((d, PixelBox::new(&d.rect, size, width, height)?)));
+        let (detections, places): (Vec<&Scored>, Vec<PixelBox>) = placed.unzip();
+        let boxes: Vec<Rect> = detections.iter().map(|d| d.rect).collect();
+        densepose_head.map(&features, &boxes, timings, |index, charts| {
+            let PixelBox { x, y, width, height } = places[index];
+            Person { id: index as u32, score: detections[index].score, x, y, iuv: charts.to_iuv(width, height) }
+        })
+    }
+
+    /// Where the time of the last picture went.
+    pub fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// Least score and greatest number of persons.
+    fn limits(&self) -> (f32, usize) {
+        let config = &self.manifest.box_head;
+        let most = self.options.max_persons.unwrap_or(config.max_detections);
+        (self.options.score_threshold.unwrap_or(config.score_threshold), most)
     }
 }

@@ -1,0 +1,141 @@
+//! Region proposals: anchors on every cell of the pyramid, refined and ranked by what the trunk says of them.
+
+use super::boxes::{Rect, Scored, sort_by_score, suppress};
+use super::manifest::{Rpn, RpnLevel};
+
+/// What the trunk says of one level, for `anchors` boxes on each of `height * width` cells.
+#[derive(Clone, Copy)]
+pub struct LevelOutput<'a> {
+    /// Logits, (anchors, height, width).
+    pub objectness: &'a [f32],
+    /// Refinements, (anchors, 4, height, width).
+    pub deltas: &'a [f32],
+    pub height: usize,
+    pub width: usize,
+}
+
+/// The boxes most likely to hold something, best first, with their logits, in network pixels.
+///
+/// `levels` are those of `rpn`, `size` is the width and height of the frame without padding. Of each level the best
+/// `pre_nms_topk` are refined, clipped and thinned out among themselves; the best `post_nms_topk` of all remain. Boxes
+/// that are empty or no numbers are dropped.
+pub fn propose(rpn: &Rpn, levels: &[LevelOutput], size: (usize, usize)) -> Vec<Scored> {
+    let (width, height) = (size.0 as f32, size.1 as f32);
+    let mut proposals = Vec::new();
+    for (level, output) in rpn.levels.iter().zip(levels) {
+        let cells = output.height * output.width;
+        let anchors = cell_anchors(rpn, level);
+        let boxes: Vec<Scored> = best(output.objectness, anchors.len(), cells, rpn.pre_nms_topk)
+            .into_iter()
+            .filter_map(|(score, anchor, cell)| {
+                let (x, y) = (cell % output.width, cell / output.width);
+                let at = |i: usize| (i as f32 + rpn.offset) * level.stride as f32;
+                let base = anchors[anchor];
+                let (x, y) = (at(x), at(y));
+                let base = Rect::new(base.x0 + x, base.y0 + y, base.x1 + x, base.y1 + y);
+                let deltas = std::array::from_fn(|i| output.deltas[(anchor * 4 + i) * cells + cell]);
+                let rect = base.refined(deltas, rpn.box_weights);
+                let clipped = rect.clipped(width, height);
+                (rect.is_finite() && !clipped.is_empty()).then_some(Scored { rect: clipped, score })
+            })
+            .collect();
+        // No level can contribute more than all together may.
+        proposals.extend(suppress(&boxes, rpn.nms_threshold, rpn.post_nms_topk));
+    }
+    sort_by_score(&mut proposals);
+    proposals.truncate(rpn.post_nms_topk);
+    proposals
+}
+
+/// The anchors of a level around (0, 0): for each size all aspect ratios (height over width).
+pub fn cell_anchors(rpn: &Rpn, level: &RpnLevel) -> Vec<Rect> {
+    let of = |&size: &f32| {
+        rpn.aspect_ratios.iter().map(move |&ratio| {
+            let width = (f64::from(size).powi(2) / f64::from(ratio)).sqrt();
+            let height = f64::from(ratio) * width;
+            let (x, y) = ((width / 2.0) as f32, (height / 2.0) as f32);
+            Rect::new(-x, -y, x, y)
+        })
+    };
+    level.sizes.iter().flat_map(of).collect()
+}
+
+/// The `most` highest of `logits` (anchors, cells), best first, as (logit, anchor, cell); equal ones by cell and anchor.
+fn best(logits: &[f32], anchors: usize, cells: usize, most: usize) -> Vec<(f32, usize, usize)> {
+    let mut ranked: Vec<(f32, u32)> = Vec::with_capacity(logits.len());
+    for (anchor, logits) in logits.chunks_exact(cells).enumerate() {
+        let finite = logits.iter().enumerate().filter(|(_, logit)| logit.is_finite());
+        ranked.extend(finite.map(|(cell, &logit)| (logit, (cell * anchors + anchor) as u32)));
+    }
+    let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+    if ranked.len() > most {
+        ranked.select_nth_unstable_by(most, order);
+        ranked.truncate(most);
+    }
+    ranked.sort_unstable_by(order);
+    ranked.into_iter().map(|(logit, i)| (logit, i as usize % anchors, i as usize / anchors)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rpn(pre: usize, post: usize) -> Rpn {
+        let level = |stride: usize, size: f32| RpnLevel {
+            objectness: format!("o{stride}"),
+            deltas: format!("d{stride}"),
+            stride,
+            sizes: vec![size],
+        };
+        Rpn {
+            levels: vec![level(4, 8.0), level(8, 32.0)],
+            aspect_ratios: vec![0.5, 2.0],
+            offset: 0.0,
+            box_weights: [1.0; 4],
+            pre_nms_topk: pre,
+            nms_threshold: 0.7,
+            post_nms_topk: post,
+        }
+    }
+
+    #[test]
+    fn anchors_have_the_right_area_and_shape() {
+        let rpn = rpn(1, 1);
+        let anchors = cell_anchors(&rpn, &rpn.levels[1]);
+        assert_eq!(anchors.len(), 2);
+        for (anchor, ratio) in anchors.iter().zip([0.5, 2.0]) {
+            assert!((anchor.area() - 1024.0).abs() < 1e-3);
+            assert!((anchor.height() / anchor.width() - ratio).abs() < 1e-6);
+            assert_eq!(anchor.x0, -anchor.x1);
+        }
+    }
+
+    #[test]
+    fn ranking_is_by_logit_then_place_and_skips_what_is_no_number() {
+        let logits = [0.1, f32::NAN, 0.5, 0.5, f32::INFINITY, 0.1];
+        let ranked = best(&logits, 2, 3, 3);
+        assert_eq!(ranked, [(0.5, 1, 0), (0.5, 0, 2), (0.1, 0, 0)]);
+        assert_eq!(best(&logits, 2, 3, 9).len(), 4);
+    }
+
+    #[test]
+    fn proposals_come_from_all_levels_clipped_and_best_first() {
+        let rpn = rpn(10, 3);
+        let fine = LevelOutput { objectness: &[0.0; 8], deltas: &[0.0; 32], height: 2, width: 2 };
+        let mut objectness = [-5.0; 2];
+        objectness[1] = 5.0;
+        let mut deltas = [0.0; 8];
+        let coarse = LevelOutput { objectness: &objectness, deltas: &deltas, height: 1, width: 1 };
+        let found = propose(&rpn, &[fine, coarse], (30, 20));
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[0].score, 5.0);
+        // Anchor 1 of the coarse level, 22.6 by 45.3 around (0, 0), cut off by the frame.
+        let rect = found[0].rect;
+        assert_eq!((rect.x0, rect.y0), (0.0, 0.0));
+        assert!((rect.x1 - 11.313_708).abs() < 1e-4 && rect.y1 == 20.0, "{rect:?}");
+        // A refinement that is no number takes its box with it.
+        deltas[4] = f32::NAN;
+        let coarse = LevelOutput { objectness: &objectness, deltas: &deltas, height: 1, width: 1 };
+        assert!(propose(&rpn, &[fine, coarse], (30, 20)).iter().all(|p| p.score < 5.0));
+    }
+}

@@ -1,0 +1,236 @@
+//! ONNX networks, loaded and run. The only module that knows tract.
+//!
+//! tract plans for concrete shapes, so a [`Graph`] is loaded once and turned into a [`Program`] for each shape.
+//! A program runs in any number of [`Runner`]s, one for each thread that uses it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use tract_onnx::prelude::multithread::Executor;
+use tract_onnx::prelude::*;
+
+use super::error::{Error, Result};
+use super::model::File;
+
+/// A parsed network whose shapes are still open.
+pub struct Graph {
+    file: String,
+    model: InferenceModel,
+}
+
+impl Graph {
+    /// Reads the network in `file`, which must have the one input `input` and at least the outputs `outputs`; they
+    /// come out in this order.
+    pub fn load(file: &File, input: &str, outputs: &[&str]) -> Result<Self> {
+        let fail = |problem| Error::Network { file: file.name.clone(), problem };
+        let mut model = guarded(|| onnx().with_ignore_value_info(true).model_for_read(&mut &*file.bytes))
+            .map_err(|cause| fail(format!("is no readable ONNX network: {cause}")))?;
+        let inputs: Vec<&str> = model.inputs.iter().map(|outlet| model.nodes[outlet.node].name.as_str()).collect();
+        if inputs != [input] {
+            return Err(fail(format!("has the inputs {inputs:?}, the manifest says [{input:?}]")));
+        }
+        let outlet_of = |name: &&str| model.outputs.iter().copied().find(|&o| model.outlet_label(o) == Some(name));
+        let wanted: Vec<OutletId> = outputs
+            .iter()
+            .map(|name| outlet_of(name).ok_or_else(|| fail(format!("has no output \"{name}\" as the manifest says"))))
+            .collect::<Result<_>>()?;
+        model.outputs = wanted;
+        Ok(Self { file: file.name.clone(), model })
+    }
+
+    /// Compiles the network for an input of this shape (a fraction of a second).
+    pub fn program(&self, shape: [usize; 4]) -> Result<Program> {
+        let fail = |problem| Error::Network { file: self.file.clone(), problem };
+        let model =
+            guarded(|| self.model.clone().with_input_fact(0, f32::fact(shape).into())?.into_optimized().map(Arc::new))
+                .map_err(|cause| fail(format!("does not run on an input of {shape:?}: {cause}")))?;
+        let outputs = (0..model.outputs.len())
+            .map(|i| {
+                let fact = model.output_fact(i).ok()?;
+                let shape = fact.shape.as_concrete()?.to_vec();
+                (fact.datum_type == f32::datum_type()).then_some(shape)
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| fail("has outputs of unknown shape, or that are no 32-bit floats".into()))?;
+        Ok(Program { file: self.file.clone(), model, input: shape, outputs })
+    }
+}
+
+/// A network compiled for one input shape.
+pub struct Program {
+    file: String,
+    model: Arc<TypedModel>,
+    input: [usize; 4],
+    outputs: Vec<Vec<usize>>,
+}
+
+impl Program {
+    /// Shapes of the outputs.
+    pub fn outputs(&self) -> &[Vec<usize>] {
+        &self.outputs
+    }
+
+    /// Shape of the input.
+    pub fn input(&self) -> [usize; 4] {
+        self.input
+    }
+
+    /// Complains unless output `index`, called `name`, has the expected shape; `None` stands for any length.
+    pub fn expect(&self, index: usize, name: &str, expected: &[Option<usize>]) -> Result<()> {
+        let shape = &self.outputs[index];
+        let fits = shape.len() == expected.len()
+            && shape.iter().zip(expected).all(|(&have, want)| have > 0 && want.is_none_or(|want| want == have));
+        if fits {
+            return Ok(());
+        }
+        let expected: Vec<String> = expected.iter().map(|n| n.map_or("any".into(), |n| n.to_string())).collect();
+        let problem = format!(
+            "puts out \"{name}\" with the shape {shape:?} for an input of {:?}, the manifest says ({})",
+            self.input,
+            expected.join(", ")
+        );
+        Err(Error::Network { file: self.file.clone(), problem })
+    }
+
+    /// Something that runs the program, each layer on all of `threads`.
+    pub fn runner(&self, threads: &Threads) -> Result<Runner> {
+        let options = RunOptions { executor: Some(threads.0.clone()), ..RunOptions::default() };
+        let fail = |problem| Error::Network { file: self.file.clone(), problem };
+        let plan = guarded(|| TypedSimplePlan::new_with_options(self.model.clone(), &options)).map_err(fail)?;
+        let state = guarded(|| plan.spawn()).map_err(fail)?;
+        let input = guarded(|| Tensor::zero::<f32>(&self.input)).map_err(fail)?;
+        Ok(Runner { file: self.file.clone(), plan, state, input: Arc::new(input) })
+    }
+}
+
+/// Runs a program, over and over.
+pub struct Runner {
+    file: String,
+    plan: Arc<TypedSimplePlan>,
+    state: TypedSimpleState,
+    input: Arc<Tensor>,
+}
+
+impl Runner {
+    /// The input, to be filled before [`run`](Self::run); it keeps what was written last.
+    pub fn input(&mut self) -> &mut [f32] {
+        // Nobody else holds the tensor between runs, so nothing is copied here; its type was given when it was made.
+        let view = Arc::make_mut(&mut self.input).to_plain_array_view_mut::<f32>();
+        view.ok().and_then(|view| view.into_slice()).unwrap_or_default()
+    }
+
+    /// Runs the network on the input.
+    pub fn run(&mut self) -> Result<Vec<Output>> {
+        let input = TValue::from_const(self.input.clone());
+        let outcome = guarded(|| self.state.run(tvec![input]));
+        match outcome {
+            Ok(values) => Ok(values.into_iter().map(Output).collect()),
+            Err(problem) => {
+                // A run that broke off leaves intermediate values behind.
+                if let Ok(state) = guarded(|| self.plan.spawn()) {
+                    self.state = state;
+                }
+                Err(Error::Run { file: self.file.clone(), problem })
+            }
+        }
+    }
+}
+
+/// What a network put out.
+pub struct Output(TValue);
+
+impl Output {
+    /// The shape, with 1 for axes that it does not have.
+    pub fn dims(&self) -> [usize; 4] {
+        std::array::from_fn(|axis| self.0.shape().get(axis).copied().unwrap_or(1))
+    }
+
+    /// The values, last axis fastest.
+    pub fn data(&self) -> &[f32] {
+        // Programs with outputs of another type are refused when they are made.
+        self.0.as_plain_ram().and_then(|view| view.as_slice().ok()).unwrap_or_default()
+    }
+}
+
+/// A pool of threads.
+#[derive(Clone)]
+pub struct Threads(Executor);
+
+impl Threads {
+    /// Just the calling thread.
+    pub fn one() -> Self {
+        Self(Executor::SingleThread)
+    }
+
+    /// A pool of `count` threads, one for each core if 0.
+    pub fn new(count: usize) -> Result<Self> {
+        let count = match count {
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+            n => n.min(MOST_THREADS),
+        };
+        match count {
+            1 => Ok(Self::one()),
+            n => match guarded(|| Ok(Executor::multithread_with_name(n, "densepose"))) {
+                Ok(executor) => Ok(Self(executor)),
+                Err(problem) => Err(Error::Threads { count: n, problem }),
+            },
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        match &self.0 {
+            Executor::MultiThread(pool) => pool.current_num_threads(),
+            _ => 1,
+        }
+    }
+
+    /// Does `work` for 0, 1, .. `count` - 1, shared out among `workers`, each of which is on a thread of its own.
+    /// Results come in order.
+    pub fn share<W: Send, T: Send>(
+        &self,
+        workers: &mut [W],
+        count: usize,
+        work: impl Fn(&mut W, usize) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let next = Mutex::new(0..count);
+        let results = Mutex::new(Vec::with_capacity(count));
+        let run = |worker: &mut W| {
+            while let Some(index) = lock(&next).next() {
+                let result = work(worker, index);
+                lock(&results).push((index, result));
+            }
+        };
+        match &self.0 {
+            Executor::MultiThread(pool) => pool.scope(|scope| {
+                let run = &run;
+                for worker in workers.iter_mut().take(count) {
+                    scope.spawn(move |_| run(worker));
+                }
+            }),
+            _ => workers.iter_mut().take(1).for_each(run),
+        }
+        let mut results = results.into_inner().unwrap_or_else(|poison| poison.into_inner());
+        results.sort_by_key(|(index, _)| *index);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+}
+
+/// More threads than this help no network of this size.
+const MOST_THREADS: usize = 256;
+
+/// Locks, also if another thread panicked meanwhile: that panic is passed on by the scope.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poison| poison.into_inner())
+}
+
+/// The result of `f`, or why it failed, be it by a panic: tract has some left for graphs that make no sense.
+fn guarded<T>(f: impl FnOnce() -> TractResult<T>) -> std::result::Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(format!("{error:#}")),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            Err(text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").into())
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The three networks of a model, between plain numbers and tract: what goes in, what comes out, on which threads.
+
+use super::anchors::LevelOutput;
+use super::boxes::{Rect, Scored};
+use super::charts::{Charts, Planes};
+use super::detections::Verdict;
+use super::error::Result;
+use super::manifest::{Manifest, Pooler};
+use super::model::{File, Model};
+use super::network::{Graph, Output, Program, Runner, Threads};
+use super::roi_align::{FeatureMap, RoiAlign, level_of};
+use super::timings::{Stage, Timings};
+use crate::person::PARTS;
+
+/// Backbone, neck and proposal head: picture to feature maps and proposals.
+pub struct Trunk {
+    graph: Graph,
+    /// For the last input size.
+    ready: Option<(Program, Runner)>,
+}
+
+impl Trunk {
+    pub fn load(model: &Model) -> Result<Self> {
+        let manifest = model.manifest();
+        let levels = manifest.rpn.levels.iter().flat_map(|l| [&l.objectness, &l.deltas]);
+        let outputs: Vec<&str> = manifest.features.iter().map(|f| &f.output).chain(levels).map(|s| &**s).collect();
+        let graph = Graph::load(model.trunk(), &manifest.input.name, &outputs)?;
+        Ok(Self { graph, ready: None })
+    }
+
+    /// Makes ready for inputs of this size, unless it is.
+    pub fn prepare(&mut self, manifest: &Manifest, (width, height): (usize, usize), threads: &Threads) -> Result<()> {
+        let shape = [1, 3, height, width];
+        if self.ready.as_ref().is_none_or(|(program, _)| program.input() != shape) {
+            // The old one's memory is not needed beside the new one's.
+            self.ready = None;
+            let program = self.graph.program(shape)?;
+            check_trunk(&program, manifest)?;
+            let runner = program.runner(threads)?;
+            self.ready = Some((program, runner));
+        }
+        Ok(())
+    }
+
+    /// Goes on on other threads.
+    pub fn set_threads(&mut self, threads: &Threads) -> Result<()> {
+        if let Some((program, runner)) = &mut self.ready {
+            *runner = program.runner(threads)?;
+        }
+        Ok(())
+    }
+
+    /// Input (3, height, width) of the size prepared for; empty before.
+    pub fn input(&mut self) -> &mut [f32] {
+        self.ready.as_mut().map(|(_, runner)| runner.input()).unwrap_or_default()
+    }
+
+    /// Runs the trunk on its input; before [`prepare`](Self::prepare) it sees nothing.
+    pub fn run(&mut self) -> Result<Pyramid> {
+        let outputs = match &mut self.ready {
+            Some((_, runner)) => runner.run()?,
+            None => Vec::new(),
+        };
+        Ok(Pyramid { outputs })
+    }
+}
+
+fn check_trunk(program: &Program, manifest: &Manifest) -> Result<()> {
+    let [_, _, height, width] = program.input();
+    let mut index = 0;
+    for f in &manifest.features {
+        program.expect(
+            index,
+            &f.output,
+            &[Some(1), Some(f.channels), Some(height / f.stride), Some(width / f.stride)],
+        )?;
+        index += 1;
+    }
+    for level in &manifest.rpn.levels {
+        let anchors = manifest.rpn.anchors(level);
+        let (h, w) = (height.div_ceil(level.stride), width.div_ceil(level.stride));
+        program.expect(index, &level.objectness, &[Some(1), Some(anchors), Some(h), Some(w)])?;
+        program.expect(index + 1, &level.deltas, &[Some(1), Some(4 * anchors), Some(h), Some(w)])?;
+        index += 2;
+    }
+    Ok(())
+}
+
+/// What the trunk puts out: first the feature maps, then logits and refinements of each level.
+pub struct Pyramid {
+    outputs: Vec<Output>,
+}
+
+impl Pyramid {
+    /// The feature maps, in the manifest's order.
+    pub fn features(&self, manifest: &Manifest) -> Vec<FeatureMap<'_>> {
+        let features = manifest.features.iter().zip(&self.outputs);
+        features
+            .map(|(feature, output)| {
+                let [_, channels, height, width] = output.dims();
+                FeatureMap { data: output.data(), channels, height, width, stride: feature.stride }
+            })
+            .collect()
+    }
+
+    /// What is said of the levels of anchors, in the manifest's order.
+    pub fn levels(&self, manifest: &Manifest) -> Vec<LevelOutput<'_>> {
+        let (pairs, _) = self.outputs[manifest.features.len().min(self.outputs.len())..].as_chunks();
+        pairs
+            .iter()
+            .map(|[objectness, deltas]| {
+                let [_, _, height, width] = objectness.dims();
+                LevelOutput { objectness: objectness.data(), deltas: deltas.data(), height, width }
+            })
+            .collect()
+    }
+}
+
+/// A network that looks at one box at a time: tract runs batches slower than their parts.
+struct Head {
+    align: RoiAlign,
+    /// Indices of the feature maps that boxes are cut out of.
+    features: Vec<usize>,
+    program: Program,
+    /// For a single box, on all threads.
+    alone: Runner,
+    /// For several boxes at once, each on one thread.
+    workers: Vec<Runner>,
+    threads: Threads,
+}
+
+impl Head {
+    fn load(file: &File, pooler: &Pooler, outputs: &[&str], manifest: &Manifest, threads: &Threads) -> Result<Self> {
+        let features: Vec<usize> = pooler.features.iter().filter_map(|name| manifest.feature(name)).collect();
+        let channels = features.first().map_or(0, |&f| manifest.features[f].channels);
+        let &Pooler { resolution, sampling_ratio, aligned, .. } = pooler;
+        let graph = Graph::load(file, &pooler.input, outputs)?;
+        let program = graph.program([1, channels, resolution, resolution])?;
+        let align = RoiAlign { resolution, sampling_ratio, aligned };
+        let (alone, workers) = Self::runners(&program, threads)?;
+        Ok(Self { align, features, program, alone, workers, threads: threads.clone() })
+    }
+
+    fn runners(program: &Program, threads: &Threads) -> Result<(Runner, Vec<Runner>)> {
+        let workers = (0..threads.count()).map(|_| program.runner(&Threads::one())).collect::<Result<_>>()?;
+        Ok((program.runner(threads)?, workers))
+    }
+
+    fn set_threads(&mut self, threads: &Threads) -> Result<()> {
+        (self.alone, self.workers) = Self::runners(&self.program, threads)?;
+        self.threads = threads.clone();
+        Ok(())
+    }
+
+    /// Does `work` for 0, 1, .. `count` - 1.
+    fn each<T: Send>(&mut self, count: usize, work: impl Fn(&mut Runner, usize) -> Result<T> + Sync) -> Result<Vec<T>> {
+        match count {
+            0 => Ok(Vec::new()),
+            1 => Ok(vec![work(&mut self.alone, 0)?]),
+            _ => self.threads.share(&mut self.workers, count, work),
+        }
+    }
+}
+
+/// The network that tells which proposals are persons, and where exactly.
+pub struct BoxHead {
+    head: Head,
+    canonical_size: f32,
+    canonical_level: i32,
+}
+
+impl BoxHead {
+    pub fn load(model: &Model, threads: &Threads) -> Result<Self> {
+        let manifest = model.manifest();
+        let config = &manifest.box_head;
+        let outputs = [&*config.scores, &*config.deltas];
+        let head = Head::load(model.box_head(), &config.pooler, &outputs, manifest, threads)?;
+        head.program.expect(0, &config.scores, &[Some(1), Some(config.classes.len())])?;
+        head.program.expect(1, &config.deltas, &[Some(1), Some(4)])?;
+        let &super::manifest::BoxHead { canonical_size, canonical_level, .. } = config;
+        Ok(Self { head, canonical_size, canonical_level })
+    }
+
+    pub fn set_threads(&mut self, threads: &Threads) -> Result<()> {
+        self.head.set_threads(threads)
+    }
+
+    /// What the network says of each proposal.
+    pub fn judge(&mut self, features: &[FeatureMap], proposals: &[Scored], timings: &Timings) -> Result<Vec<Verdict>> {
+        let (align, indices) = (self.head.align, self.head.features.clone());
+        let maps: Vec<&FeatureMap> = indices.iter().filter_map(|&i| features.get(i)).collect();
+        let (size, level) = (self.canonical_size, self.canonical_level);
+        self.head.each(proposals.len(), |runner, i| {
+            let rect = &proposals[i].rect;
+            timings.time(Stage::BoxPooling, || {
+                align.pool(maps[level_of(rect, &maps, size, level)], rect, runner.input());
+            });
+            let outputs = timings.time(Stage::BoxHead, || runner.run())?;
+            let deltas = outputs[1].data().first_chunk().copied().unwrap_or_default();
+            Ok(Verdict { logits: outputs[0].data().to_vec(), deltas })
+        })
+    }
+}
+
+/// The network that maps the body surface inside a box.
+pub struct DensePoseHead {
+    head: Head,
+}
+
+impl DensePoseHead {
+    pub fn load(model: &Model, threads: &Threads) -> Result<Self> {
+        let manifest = model.manifest();
+        let config = &manifest.densepose_head;
+        let outputs = [&*config.coarse, &*config.fine, &*config.u, &*config.v];
+        let head = Head::load(model.densepose_head(), &config.pooler, &outputs, manifest, threads)?;
+        let program = &head.program;
+        let parts = usize::from(PARTS) + 1;
+        program.expect(1, &config.fine, &[Some(1), Some(parts), None, None])?;
+        let (height, width) = (program.outputs()[1][2], program.outputs()[1][3]);
+        program.expect(0, &config.coarse, &[Some(1), None, Some(height), Some(width)])?;
+        for (index, name) in [(2, &config.u), (3, &config.v)] {
+            program.expect(index, name, &[Some(1), Some(parts), Some(height), Some(width)])?;
+        }
+        Ok(Self { head })
+    }
+
+    pub fn set_threads(&mut self, threads: &Threads) -> Result<()> {
+        self.head.set_threads(threads)
+    }
+
+    /// What `finish` makes of the index and the charts of each box.
+    pub fn map<T: Send>(
+        &mut self,
+        features: &[FeatureMap],
+        boxes: &[Rect],
+        timings: &Timings,
+        finish: impl Fn(usize, &Charts) -> T + Sync,
+    ) -> Result<Vec<T>> {
+        let (align, index) = (self.head.align, self.head.features[0]);
+        self.head.each(boxes.len(), |runner, i| {
+            timings.time(Stage::DensePosePooling, || align.pool(&features[index], &boxes[i], runner.input()));
+            let outputs = timings.time(Stage::DensePoseHead, || runner.run())?;
+            let [coarse, fine, u, v] = std::array::from_fn(|i| {
+                let [_, channels, height, width] = outputs[i].dims();
+                Planes { data: outputs[i].data(), channels, height, width }
+            });
+            Ok(timings.time(Stage::Charts, || finish(i, &Charts { coarse, fine, u, v })))
+        })
+    }
+}

@@ -65,15 +65,19 @@ class Assets:
             self._garment_labels[garment.name] = self.surface.nearest(garment.fit(self._neutral))
         return self._garment_labels[garment.name]
 
-    @lru_cache(maxsize=FIGURES)
-    def figure(self, number):
-        """Figure and shape number 0..FIGURES-1; the number alone decides it."""
-        shape = random_shape(np.random.default_rng([8, number]))
-        return self.model.figure(shape), shape
+    @lru_cache(maxsize=2 * FIGURES)
+    def figure(self, shape):
+        """Figure of a `BodyShape`."""
+        return self.model.figure(shape)
 
     @lru_cache(maxsize=400)
     def background(self, number):
         return read_picture(self.folder / "backgrounds" / self.backgrounds[number]["file"])[..., :3]
+
+
+def pooled_shape(rng):
+    """One of FIGURES shapes that are the same for every seed, so that figures can be kept."""
+    return random_shape(np.random.default_rng([8, int(rng.integers(FIGURES))]))
 
 
 def random_shape(rng):
@@ -88,5 +92,5 @@ def random_shape(rng):
         weight=float(np.clip(rng.normal(0.5, 0.22), 0, 1)),
         height=float(np.clip(rng.normal(0.42, 0.1), 0.15, 0.65)),
         proportions=float(rng.uniform(0.3, 0.9)),
-        race=tuple(race),
+        race=tuple(map(float, race)),
     )

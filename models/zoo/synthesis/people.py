@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import textures
+from .assets import pooled_shape
+from .body import BodyShape
 from .raster import vertex_normals
 from .render import CLOTH, HAIR, SKIN, Mesh
 from .rotations import rotation_y
@@ -17,7 +19,7 @@ LAYER_GAP = 0.003  # metres between garments worn over each other
 class Look:
     """What a person wears; drawn once, used for every frame."""
 
-    number: int  # of the figure
+    shape: BodyShape
     skin: Texture | None  # MakeHuman skin, or None where `painting` is used
     eyes: Texture | None
     painting: Texture | None  # clothed texture over the DensePose surface
@@ -40,10 +42,9 @@ class Person:
         return self.body.max(0)
 
 
-def random_look(assets, rng, texels=512, number=None, painted_share=0.35, licences=None):
-    """A random look. `texels`: texture side wanted. `licences`: allowed ones of garments, or all."""
-    number = int(rng.integers(160)) if number is None else number
-    _, shape = assets.figure(number)
+def random_look(assets, rng, texels=512, shape=None, painted_share=0.35):
+    """A random look. `texels`: texture side wanted."""
+    shape = shape or pooled_shape(rng)
     female = shape.gender < 0.5
     if rng.random() < painted_share:
         painting = textures.load(assets.paintings[rng.integers(len(assets.paintings))], texels)
@@ -52,12 +53,10 @@ def random_look(assets, rng, texels=512, number=None, painted_share=0.35, licenc
             names = [n for n in assets.wardrobe.outfit(rng, female)
                      if assets.wardrobe.entries[n]["kind"] in ("hair", "hat")]
             hair = [(n, _dye(assets, rng, n, texels)) for n in names]
-        return Look(number, None, None, painting, tuple(hair))
+        return Look(shape, None, None, painting, tuple(hair))
     names = assets.wardrobe.outfit(rng, female, bald=shape.age > 0.8 and not female and rng.random() < 0.4)
-    if licences is not None:
-        names = [n for n in names if assets.wardrobe.entries[n]["licence"] in licences]
     items = tuple((n, _dye(assets, rng, n, texels)) for n in names)
-    return Look(number, _skin(assets, rng, shape, texels), _eyes(rng), None, items)
+    return Look(shape, _skin(assets, rng, shape, texels), _eyes(rng), None, items)
 
 
 def _skin(assets, rng, shape, texels):
@@ -98,13 +97,10 @@ def _dye(assets, rng, name, texels):
     return textures.recoloured(rng, texture, assets.background(int(rng.integers(len(assets.backgrounds)))))
 
 
-def build(assets, look, pose, index, yaw=0.0, place=(0, 0), floor=0.0, grounded=True):
-    """Person number `index` (from 1) at `place` (x, z), turned by `yaw`, lowest point on `floor`.
-
-    grounded=False keeps the height of the pose's pelvis over the rest pose's floor instead.
-    """
+def build(assets, look, pose, index, yaw=0.0, place=(0, 0), floor=0.0):
+    """Person number `index` (from 1) at `place` (x, z), turned by `yaw`, lowest point on `floor`."""
     model = assets.model
-    figure, _ = assets.figure(look.number)
+    figure = assets.figure(look.shape)
     posed = model.pose(figure, pose)
     body = assets.surface.points(posed.vertices)
     meshes = []
@@ -128,14 +124,10 @@ def build(assets, look, pose, index, yaw=0.0, place=(0, 0), floor=0.0, grounded=
         meshes.append(Mesh(vertices, garment.faces, garment.uv, texture, index, kind,
                            assets.garment_labels(garment)))
     turn = rotation_y(yaw)
-    shift = np.array([place[0], floor, place[1]], np.float64)
-    turned = body @ turn.T
-    pelvis = figure.heads[0] @ turn.T
-    shift[[0, 2]] -= pelvis[[0, 2]]
-    if grounded:
-        shift[1] -= min(turned[:, 1].min(), *(m.vertices[m.faces.ravel(), 1].min() for m in meshes
-                                             if m.kind == CLOTH)) if any(
-            m.kind == CLOTH for m in meshes) else turned[:, 1].min()
+    # The yaw leaves heights alone, so the floor can be found before it.
+    low = min(body[:, 1].min(), *(m.vertices[:, 1].min() for m in meshes if m.kind == CLOTH), np.inf)
+    pelvis = turn @ figure.heads[0]
+    shift = np.array([place[0] - pelvis[0], floor - low, place[1] - pelvis[2]])
 
     def moved(vertices):
         return np.ascontiguousarray(vertices @ turn.T + shift, np.float32)

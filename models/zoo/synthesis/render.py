@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from .raster import Buffer, barycentric, draw
-from .shading import ShadowMap, cast_on_floor, shade, shadow_map, shrink, to_linear
+from .shading import SHADOW_MAP, ShadowMap, cast_on_floor, shade, shadow_map, shrink, to_linear
 from .surface import VertexLabels
 from .textures import Texture
 
@@ -44,7 +44,7 @@ class Rendering:
 
 
 def render(meshes, bodies, surface, camera, light, background, shadows=True, floor=None,
-           floor_strength=0.5):
+           floor_strength=0.5, shadow_size=SHADOW_MAP):
     """Renders a scene.
 
     bodies: dict person -> S (6890,3) world points of its DensePose surface.
@@ -60,7 +60,7 @@ def render(meshes, bodies, surface, camera, light, background, shadows=True, flo
         projected.append(points)
         bases.append(base)
         base += len(mesh.faces)
-    light_map = shadow_map(meshes, light) if shadows and meshes else ShadowMap.empty()
+    light_map = shadow_map(meshes, light, shadow_size) if shadows and meshes else ShadowMap.empty()
     linear = to_linear(background).repeat(scale, 0).repeat(scale, 1)
     if floor is not None and shadows and meshes:
         cast_on_floor(linear, buffer, camera, scale, light_map, floor, floor_strength)
@@ -141,8 +141,6 @@ def _label(iuv, person, picks, ids, depth, base, faces, points, part, pu, pv, di
                     seen = own
                 elif gap < LOOSE and (own == part[a] or own == part[b] or own == part[c]):
                     seen = own
-                if kind == HAIR and seen < 23:
-                    seen = 0
             if seen > 0:
                 la, lb, lc = barycentric(
                     body_points, body_faces[g, 0], body_faces[g, 1], body_faces[g, 2],

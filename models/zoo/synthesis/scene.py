@@ -40,7 +40,7 @@ class View:
 
 
 def random_view(rng):
-    kind = rng.choice(["webcam", "whole", "close"], p=[0.27, 0.5, 0.23])
+    kind = rng.choice(["webcam", "whole", "close"], p=[0.3, 0.5, 0.2])
     pitch = np.deg2rad(rng.normal(4, 8))
     if kind == "webcam":
         bottom = rng.uniform(0.35, 0.8)  # share of the body height below the picture

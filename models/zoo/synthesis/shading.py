@@ -72,7 +72,7 @@ def lit_share(matrix, depth, x, y, z, bias):
     for dy in range(-1, 2):
         for dx in range(-1, 2):
             ix, iy = int(px) + dx, int(py) + dy
-            if ix < 0 or iy < 0 or ix >= n or iy >= n or depth[iy, ix] <= w:
+            if ix < 0 or iy < 0 or ix >= n or iy >= n or depth[iy, ix] <= max(w, 0):
                 lit += 1
     return lit / 9.0
 

@@ -1,0 +1,415 @@
+"""Training data: labelled pictures on disk -> batches of composed, augmented scenes.
+
+A data folder holds ``index.jsonl``, one JSON object per picture, with
+
+* ``file``: the picture; ``iuv``: a PNG of the same size whose channels in OpenCV's order are I, U, V
+  (I: 0 background, 1..24 part, 255 ignore; U, V: 0..255); ``person`` (optional): an 8-bit PNG, 0 nobody,
+  k = the k-th entry of ``boxes`` - without it a pixel belongs to the first box that contains it,
+* ``boxes``: [x0, y0, x1, y1] of every labelled person, x1 and y1 exclusive; ``ignore_boxes``: people without labels,
+* ``complete``: false where people may be missing from both lists, so that nothing there is a negative,
+* ``split`` (``train``/``val``), ``source`` (``synthetic`` has exact U, V), ``facing``, ``quality``: optional.
+
+Backgrounds are plain pictures without people, every ``*.jpg``/``*.png`` of a folder.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from . import augment
+from .augment import IGNORE, MAX_PEOPLE, PARTS, SOMEBODY, UNKNOWN
+
+TEACHER_UV_WEIGHT = 0.5  # teacher U, V are off by 0.07 on average, rendered ones are exact
+SMALLEST_SIDE = 10  # a person with a shorter box side is nobody one could learn from
+SMALLEST_VISIBLE = 0.08  # nor is one of whom less than this share is seen
+SHAPES = [(256, 256), (256, 256), (224, 288), (288, 224)]  # (height, width) of training scenes, drawn per batch
+
+
+class DataError(ValueError):
+    """Training data that cannot be used; the message names the file."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One labelled picture of an index."""
+
+    image: Path
+    iuv: Path
+    person: Path | None
+    boxes: tuple[tuple[float, ...], ...]
+    ignore_boxes: tuple[tuple[float, ...], ...]
+    complete: bool
+    synthetic: bool
+    split: str
+    weight: float  # relative frequency in training
+
+
+@dataclass
+class Picture:
+    """Pixels and label (channels I, U, V, P as in `augment`) with what is known per person."""
+
+    image: np.ndarray
+    label: np.ndarray
+    people: int
+    uv_weight: float
+
+
+@dataclass
+class Scene:
+    """A finished training picture: image (H, W, 3), label (H, W, 4), and row per person: box, value of P, weight of U, V."""
+
+    image: np.ndarray
+    label: np.ndarray
+    boxes: np.ndarray
+    ids: np.ndarray
+    uv_weight: np.ndarray
+
+
+@dataclass
+class Batch:
+    """Scenes of one size: images (B, H, W, 3) and labels (B, H, W, 4) uint8, per-scene lists of boxes, ids and weights."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    boxes: list[torch.Tensor]
+    ids: list[torch.Tensor]
+    uv_weight: list[torch.Tensor]
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(
+            self.images.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True),
+            *([t.to(device, non_blocking=True) for t in part] for part in (self.boxes, self.ids, self.uv_weight)),
+        )
+
+
+def read_index(folder: str | Path, split: str | None = None) -> list[Entry]:
+    """The entries of ``folder/index.jsonl``, optionally of one split; raises `DataError` naming file and line."""
+    path = Path(folder) / "index.jsonl"
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; a data folder needs an index.jsonl") from error
+    entries = []
+    complete = text[: text.rfind("\n") + 1]  # a line without its end is still being written
+    for number, line in enumerate(complete.splitlines(), 1):
+        try:
+            record = json.loads(line)
+            entry = Entry(
+                image=path.parent / record["file"],
+                iuv=path.parent / record["iuv"],
+                person=path.parent / record["person"] if record.get("person") else None,
+                boxes=tuple(map(tuple, record["boxes"])),
+                ignore_boxes=tuple(map(tuple, record.get("ignore_boxes", ()))),
+                complete=bool(record["complete"]),
+                synthetic=record.get("source") == "synthetic",
+                split=record.get("split", "train"),
+                weight=_weight(record),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}:{number}: {type(error).__name__}: {error}") from error
+        if split in (None, entry.split):
+            entries.append(entry)
+    return entries
+
+
+def _weight(record: dict) -> float:
+    """Rare views and good labels are drawn more often: back views and webcam-like video are a small part of the photos."""
+    if record.get("source") == "synthetic":
+        return 1.0
+    rare = 3.0 if record.get("facing") == "back" else 1.0
+    video = 2.0 if "clip" in record else 1.0
+    return float(record.get("quality", 1.0)) ** 2 * rare * video
+
+
+def load(entry: Entry) -> Picture:
+    """Reads a picture and its label; raises `DataError` naming the file that is missing, broken or unfit."""
+    image = cv2.cvtColor(_read(entry.image, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    iuv = _read(entry.iuv, cv2.IMREAD_COLOR)
+    if iuv.shape != image.shape:
+        raise DataError(f"{entry.iuv}: is {iuv.shape[1]}x{iuv.shape[0]}, its picture {image.shape[1]}x{image.shape[0]}")
+    if (stray := (iuv[..., 0] > PARTS) & (iuv[..., 0] < IGNORE)).any():
+        raise DataError(f"{entry.iuv}: part {iuv[..., 0][stray][0]}; parts are 0..{PARTS} and {IGNORE} (ignore)")
+    if len(entry.boxes) > MAX_PEOPLE:
+        raise DataError(f"{entry.image}: {len(entry.boxes)} people, at most {MAX_PEOPLE} are supported")
+    person = _whose(entry, iuv[..., 0])
+    return Picture(
+        image=image,
+        label=np.dstack([iuv, person]),
+        people=len(entry.boxes),
+        uv_weight=1.0 if entry.synthetic else TEACHER_UV_WEIGHT,
+    )
+
+
+def _read(path: Path, flags: int) -> np.ndarray:
+    data = cv2.imread(str(path), flags)
+    if data is None:
+        raise DataError(f"{path}: missing, or not a picture that OpenCV can read")
+    return data
+
+
+def _whose(entry: Entry, parts: np.ndarray) -> np.ndarray:
+    """The P channel: the pixels' owners where known, `SOMEBODY` in ignore boxes, `UNKNOWN` where nobody looked."""
+    whose = np.full(parts.shape, 0 if entry.complete else UNKNOWN, np.uint8)
+    for box in entry.boxes:
+        whose[_slices(box)] = 0  # what lies beside a labelled person inside the box is known
+    for box in entry.ignore_boxes:
+        whose[_slices(box)] = SOMEBODY
+    if entry.person is not None:
+        person = _read(entry.person, cv2.IMREAD_GRAYSCALE)
+        if person.shape != parts.shape or person.max(initial=0) > len(entry.boxes):
+            raise DataError(f"{entry.person}: not of its picture's size, or a number beyond its {len(entry.boxes)} boxes")
+        return np.where(person > 0, person, whose)
+    for number in range(len(entry.boxes), 0, -1):
+        inside = _slices(entry.boxes[number - 1])
+        whose[inside][parts[inside] > 0] = number
+    return whose
+
+
+def _slices(box: tuple[float, ...]) -> tuple[slice, slice]:
+    x0, y0, x1, y1 = (max(0, round(v)) for v in box)
+    return slice(y0, y1), slice(x0, x1)
+
+
+def person_box(label: np.ndarray, number: int) -> np.ndarray | None:
+    """Tight box [x0, y0, x1, y1] of the pixels with P = ``number``; None where there are none."""
+    mask = label[..., 3] == number
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not len(columns):
+        return None
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
+
+
+@dataclass
+class Canvas:
+    """A scene while it is put together from pictures."""
+
+    image: np.ndarray
+    label: np.ndarray
+    uv_weight: list[float] = field(default_factory=list)
+    full_area: list[float] = field(default_factory=list)
+
+    @classmethod
+    def over(cls, image: np.ndarray) -> Canvas:
+        return cls(image, np.zeros((*image.shape[:2], 4), np.uint8))
+
+    def place(self, picture: Picture, matrix: np.ndarray, window: tuple[int, int, int, int], cut_out: bool = False) -> None:
+        """Shows a picture through ``window`` (x0, y0, x1, y1), or only its people (``cut_out``); ``matrix`` maps into the window."""
+        if len(self.uv_weight) + picture.people > MAX_PEOPLE:
+            return
+        x0, y0, x1, y1 = window
+        image, label, seen = augment.warp(picture.image, picture.label, matrix, (y1 - y0, x1 - x0))
+        whose = label[..., 3]
+        people = (whose > 0) & (whose <= MAX_PEOPLE)
+        whose[people] += len(self.uv_weight)
+        if cut_out:
+            seen = people.astype(np.uint8) * 255
+        alpha = cv2.blur(seen, (3, 3)) if cut_out else seen
+        alpha = cv2.merge([alpha] * 3).astype(np.float32) / 255.0
+        behind = self.image[y0:y1, x0:x1]
+        self.image[y0:y1, x0:x1] = (behind + (image.astype(np.float32) - behind) * alpha + 0.5).astype(np.uint8)
+        self.label[y0:y1, x0:x1][seen > 0] = label[seen > 0]
+        zoom = abs(np.linalg.det(matrix[:, :2]))
+        for number in range(1, picture.people + 1):
+            self.uv_weight.append(picture.uv_weight)
+            self.full_area.append(zoom * np.count_nonzero(picture.label[..., 3] == number))
+
+    def cover(self, mask: np.ndarray, image: np.ndarray) -> None:
+        """Puts something that is no person in front: ``image`` where ``mask``."""
+        self.image[mask] = image[mask]
+        self.label[mask] = 0
+
+    def finish(self) -> Scene:
+        """The scene with the boxes of what is still seen of everybody; hardly visible people become `SOMEBODY`."""
+        boxes, ids, weights = [], [], []
+        for number, (weight, full) in enumerate(zip(self.uv_weight, self.full_area), 1):
+            mask = self.label[..., 3] == number
+            box = person_box(self.label, number)
+            if box is None:
+                continue
+            if min(box[2:] - box[:2]) < SMALLEST_SIDE or mask.sum() < SMALLEST_VISIBLE * full:
+                self.label[mask] = (IGNORE, 0, 0, SOMEBODY)
+                continue
+            boxes.append(box)
+            ids.append(number)
+            weights.append(weight)
+        return Scene(
+            self.image,
+            self.label,
+            np.array(boxes, np.float32).reshape(-1, 4),
+            np.array(ids, np.int64),
+            np.array(weights, np.float32),
+        )
+
+
+class Collection:
+    """Labelled pictures of several folders, drawn by weight; picks up what is rendered while it is in use.
+
+    ``photos``: folders; ``synthetic``: folder of folders (shards), each with its own index, may still be empty;
+    ``backgrounds``: folders of pictures without people; ``synthetic_share``: how often a rendered picture is drawn
+    when there are any.
+    """
+
+    def __init__(self, photos, synthetic=(), backgrounds=(), split="train", synthetic_share=0.5):
+        self.split = split
+        self.share = synthetic_share
+        self.synthetic_roots = [Path(root) for root in synthetic]
+        self.photos = [entry for folder in photos for entry in read_index(folder, split)]
+        self.backgrounds = sorted(p for root in backgrounds for p in Path(root).iterdir() if p.suffix in (".jpg", ".png"))
+        self.synthetic: list[Entry] = []
+        self._shards: dict[Path, tuple[int, list[Entry]]] = {}  # size of the index when it was read, its entries
+        self.refresh()
+        if not self.photos and not self.synthetic:
+            folders = ", ".join(map(str, [*photos, *synthetic])) or "(no folder given)"
+            raise DataError(f"no labelled {split} pictures in {folders}")
+        self._cumulative = np.cumsum([entry.weight for entry in self.photos])
+
+    def refresh(self) -> None:
+        """Reads the shards that have appeared or grown since the last call."""
+        for root in self.synthetic_roots:
+            for index in sorted({*root.glob("index.jsonl"), *root.glob("*/index.jsonl")}):
+                size = index.stat().st_size
+                if self._shards.get(index, (None,))[0] != size:
+                    self._shards[index] = (size, read_index(index.parent, self.split))
+        self.synthetic = [entry for _, entries in self._shards.values() for entry in entries]
+
+    def draw(self, rng: np.random.Generator) -> Picture:
+        if self.synthetic and (not self.photos or rng.random() < self.share):
+            return load(self.synthetic[rng.integers(len(self.synthetic))])
+        point = rng.random() * self._cumulative[-1]
+        return load(self.photos[min(int(np.searchsorted(self._cumulative, point)), len(self.photos) - 1)])
+
+    def background(self, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+        """A random view (height, width, 3) without people; a flat colour where there are no backgrounds."""
+        height, width = size
+        if not self.backgrounds:
+            return np.full((height, width, 3), rng.integers(0, 256, 3), np.uint8)
+        image = _read(self.backgrounds[rng.integers(len(self.backgrounds))], cv2.IMREAD_COLOR)[..., ::-1]
+        fit = max(height / image.shape[0], width / image.shape[1])
+        crop = rng.uniform(0.4, 1.0) / fit  # source pixels per result pixel
+        h, w = max(1, round(height * crop)), max(1, round(width * crop))
+        y, x = rng.integers(image.shape[0] - h + 1), rng.integers(image.shape[1] - w + 1)
+        view = np.ascontiguousarray(image[y : y + h, x : x + w][:, :: rng.choice([-1, 1])])
+        return cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA if crop > 1 else cv2.INTER_LINEAR)
+
+
+def compose(collection: Collection, size: tuple[int, int], rng: np.random.Generator) -> Scene:
+    """One augmented scene of ``size`` (height, width): a picture or a mosaic, people pasted in, things in front."""
+    height, width = size
+    canvas = Canvas.over(collection.background(size, rng))
+    for window in _windows(height, width, rng):
+        if rng.random() < 0.95:  # now and then nobody
+            picture = _maybe_mirrored(collection.draw(rng), rng)
+            canvas.place(picture, _view(picture, window, rng), window)
+    if rng.random() < 0.3:
+        for _ in range(int(rng.integers(1, 3))):
+            picture = _maybe_mirrored(collection.draw(rng), rng)
+            window = (0, 0, width, height)
+            canvas.place(picture, _view(picture, window, rng, anywhere=True), window, cut_out=True)
+    if rng.random() < 0.25:
+        for _ in range(int(rng.integers(1, 3))):
+            canvas.cover(_blob(size, rng), collection.background(size, rng))
+    scene = canvas.finish()
+    scene.image = augment.photograph(scene.image, rng)
+    return scene
+
+
+def _windows(height: int, width: int, rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
+    """The whole scene, two halves or four quarters with uneven borders, as (x0, y0, x1, y1)."""
+    layout = rng.choice(["one", "columns", "rows", "quarters"], p=[0.68, 0.2, 0.04, 0.08])
+    xs, ys = [0, width], [0, height]
+    if layout in ("columns", "quarters"):
+        xs.insert(1, round(width * rng.uniform(0.35, 0.65)))
+    if layout in ("rows", "quarters"):
+        ys.insert(1, round(height * rng.uniform(0.35, 0.65)))
+    return [(x0, y0, x1, y1) for y0, y1 in zip(ys, ys[1:]) for x0, x1 in zip(xs, xs[1:])]
+
+
+def _maybe_mirrored(picture: Picture, rng: np.random.Generator) -> Picture:
+    if rng.random() < 0.5:
+        picture.image = np.ascontiguousarray(picture.image[:, ::-1])
+        picture.label = augment.mirror_label(picture.label)
+    return picture
+
+
+def _view(picture: Picture, window, rng: np.random.Generator, anywhere: bool = False) -> np.ndarray:
+    """How the picture is seen in its window: one of its people whole at some distance, or close up as webcams see them."""
+    width, height = window[2] - window[0], window[3] - window[1]
+    box = person_box(picture.label, int(rng.integers(1, picture.people + 1))) if picture.people else None
+    if box is None:
+        box = np.array([0, 0, picture.image.shape[1], picture.image.shape[0]], np.float32)
+    x0, y0, x1, y1 = box
+    tall, wide = y1 - y0, x1 - x0
+    if rng.random() < 0.3:  # close up: the upper part of the box, from the head to somewhere between chest and knees
+        part = rng.uniform(0.3, 0.8) * tall
+        scale = min(height * rng.uniform(0.7, 1.1) / part, 3.0)
+        source = (x0 + wide * rng.uniform(0.35, 0.65), y0 + part / 2)
+        target = (width * rng.uniform(0.25, 0.75), height * rng.uniform(0.5, 0.65))
+    else:
+        size = height * rng.uniform(0.35, 1.1)
+        scale = min(size / tall, 1.3 * width / wide, 3.0)
+        source = ((x0 + x1) / 2, (y0 + y1) / 2)
+        reach = [max(0.15, (1.15 - scale * s / full)) / 2 for s, full in ((wide, width), (tall, height))]
+        if anywhere:
+            reach = [0.5, 0.4]
+        target = (width * (0.5 + rng.uniform(-reach[0], reach[0])), height * (0.5 + rng.uniform(-reach[1], reach[1])))
+    degrees = rng.uniform(-180, 180) if rng.random() < 0.03 else rng.normal(0, 7)
+    return augment.view_matrix(scale, degrees, source, target, stretch=math.exp(rng.normal(0, 0.07)))
+
+
+def _blob(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Mask of a turned rectangle or ellipse somewhere, a tenth to a third of the scene wide."""
+    height, width = size
+    mask = np.zeros(size, np.uint8)
+    centre = (float(rng.uniform(0, width)), float(rng.uniform(0, height)))
+    sides = tuple(float(s) for s in rng.uniform(0.1, 0.35, 2) * (width, height))
+    shape = (centre, sides, float(rng.uniform(0, 180)))
+    if rng.random() < 0.5:
+        cv2.ellipse(mask, shape, 255, -1)
+    else:
+        cv2.fillPoly(mask, [cv2.boxPoints(shape).astype(np.int32)], 255)
+    return mask > 0
+
+
+class SceneBatches(Dataset):
+    """Batch number ``i`` is a function of the seed and ``i`` alone (and of the shards there are), so runs can be resumed."""
+
+    def __init__(self, collection: Collection, batch_size: int, seed: int, shapes=SHAPES, refresh_every: int = 50):
+        self.collection = collection
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shapes = shapes
+        self.refresh_every = refresh_every
+
+    def __getitem__(self, index: int) -> Batch:
+        cv2.setNumThreads(1)  # parallelism comes from loader processes
+        if index % self.refresh_every == 0:
+            self.collection.refresh()
+        rng = np.random.default_rng((self.seed, index))
+        size = self.shapes[rng.integers(len(self.shapes))]
+        return collate([compose(self.collection, size, rng) for _ in range(self.batch_size)])
+
+
+def collate(scenes: list[Scene]) -> Batch:
+    return Batch(
+        torch.from_numpy(np.stack([s.image for s in scenes])),
+        torch.from_numpy(np.stack([s.label for s in scenes])),
+        [torch.from_numpy(s.boxes) for s in scenes],
+        [torch.from_numpy(s.ids) for s in scenes],
+        [torch.from_numpy(s.uv_weight) for s in scenes],
+    )
+
+
+def batches(dataset: SceneBatches, start: int, stop: int, workers: int) -> DataLoader:
+    """Loader of the batches ``start`` .. ``stop - 1`` in order; 0 workers loads in the training process."""
+    return DataLoader(
+        dataset, batch_size=None, sampler=range(start, stop), num_workers=workers, prefetch_factor=4 if workers else None
+    )

@@ -1,0 +1,55 @@
+"""Training speed: what frozen layers need not cost.
+
+The backbone's BatchNorm is frozen (constants), so it can be folded into the convolution before it on every pass, and
+early stages that are not trained need no gradient. Both leave parameters, names and results as they are.
+"""
+
+from __future__ import annotations
+
+import types
+
+import torch
+from timm.layers import FrozenBatchNormAct2d
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .backbones import Backbone
+
+
+def freeze_stages(backbone: Backbone, stages: int) -> None:
+    """Takes the stem and the first ``stages`` stages out of training (detectron2: FREEZE_AT); 0 trains everything."""
+    if not stages:
+        return
+    for module in (backbone.conv_stem, backbone.bn1, *backbone.blocks[:stages]):
+        module.requires_grad_(False)
+
+
+def fold_batch_norm(backbone: Backbone) -> None:
+    """Lets every convolution that is followed by frozen BatchNorm compute both at once; only the activation stays behind."""
+    for parent in list(backbone.modules()):
+        previous = None
+        for module in parent.children():
+            if isinstance(module, FrozenBatchNormAct2d) and previous is not None:
+                previous.forward = types.MethodType(_Folded(module), previous)
+                module.forward = types.MethodType(_activation_only, module)
+                previous = None
+            elif isinstance(module, nn.Conv2d):
+                previous = module
+
+
+class _Folded:
+    """The forward of a convolution with the scale and shift of ``norm`` in its weights."""
+
+    def __init__(self, norm: FrozenBatchNormAct2d):
+        self.norm = norm
+
+    def __call__(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
+        norm = self.norm
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        shift = norm.bias - norm.running_mean * scale
+        weight = conv.weight * scale[:, None, None, None]
+        return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+
+def _activation_only(norm: FrozenBatchNormAct2d, x: Tensor) -> Tensor:
+    return norm.act(norm.drop(x))

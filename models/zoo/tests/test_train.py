@@ -1,0 +1,127 @@
+"""Short runs of the trainer with the tiny network on one picture."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from zoo import checkpoint, data, train
+from zoo.config import get_config
+from zoo.frozen import fold_batch_norm, freeze_stages
+from zoo.network import ParsingRCNN
+from zoo.steps import Sampling, loss_terms
+from zoo.tests.test_data import write_picture
+
+
+@pytest.fixture
+def collection(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    return data.Collection([write_picture(folder)])
+
+
+def options(**changes):
+    return train.Options(**({"config": "tiny", "batch_size": 2, "people": 4, "workers": 0, "freeze": 0, "warmup": 2} | changes))
+
+
+def test_all_terms_fall_on_one_picture(collection, tmp_path):
+    torch.manual_seed(0)
+    scene = data.compose(collection, (96, 96), np.random.default_rng(0))
+    assert len(scene.boxes)
+    batch = data.collate([scene, scene])
+    trainer = train.Trainer(options(lr=5e-3, backbone_lr=5e-3, steps=10**6), tmp_path, torch.device("cpu"))
+    trainer.begin(None)
+    first = trainer.train_step(batch)
+    for _ in range(60):
+        last = trainer.train_step(batch)
+    for name in ("loss", "rpn_objectness", "box_class", "coarse", "fine", "u", "v"):
+        assert last[name] < 0.8 * first[name], name
+
+
+def test_resumed_run_equals_the_whole_run(collection, tmp_path):
+    whole = train.run(options(steps=4), collection, tmp_path / "whole", torch.device("cpu"), start(tmp_path))
+    part = train.Trainer(options(steps=4), tmp_path / "part", torch.device("cpu"))
+    part.begin(start(tmp_path))
+    for batch in data.batches(data.SceneBatches(collection, 2, 0), 0, 2, 0):
+        part.train_step(batch)
+    part.save()
+    resumed = train.run(options(steps=4), collection, tmp_path / "part", torch.device("cpu"))
+    assert whole.step == resumed.step == 4
+    for a, b in ((whole.model, resumed.model), (whole.average, resumed.average)):
+        for (name, x), y in zip(a.state_dict().items(), b.state_dict().values()):
+            assert torch.equal(x, y), name
+
+
+def start(folder):
+    """A checkpoint to begin from, the same for every run of a test."""
+    path = folder / "start.pt"
+    if not path.exists():
+        torch.manual_seed(1)
+        checkpoint.save(path, ParsingRCNN(get_config("tiny")))
+    return path
+
+
+def test_run_leaves_a_log_and_weights_that_load(collection, tmp_path):
+    trainer = train.run(options(steps=3, log_every=1), collection, tmp_path / "run", torch.device("cpu"))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert {"loss", "rpn_objectness", "box_class", "fine", "u", "lr", "scenes_per_s", "eta_minutes"} <= lines[0].keys()
+    loaded = checkpoint.load(tmp_path / "run" / "last.pt").state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in trainer.average.state_dict().items())
+
+
+def test_another_networks_run_is_not_continued(collection, tmp_path):
+    folder = tmp_path / "run"
+    checkpoint.save(folder / "last.pt", ParsingRCNN(get_config("tiny")))
+    with pytest.raises(checkpoint.CheckpointError, match="last.pt: is no interrupted run"):
+        train.run(options(steps=1), collection, folder, torch.device("cpu"))
+
+
+def test_scenes_without_people_train_the_detector(collection):
+    canvas = data.Canvas.over(np.zeros((96, 96, 3), np.uint8))
+    model = ParsingRCNN(get_config("tiny")).train()
+    terms = loss_terms(model, data.collate([canvas.finish()]), Sampling(people=4))
+    train.losses.total(terms).backward()
+    assert terms["rpn_objectness"] > 0 and terms["fine"] == 0
+
+
+def test_folding_frozen_norms_changes_nothing():
+    torch.manual_seed(0)
+    model = ParsingRCNN(get_config("tiny")).eval()
+    bottom_up = model.backbone.bottom_up
+    for name, buffer in bottom_up.named_buffers():
+        if buffer.is_floating_point():
+            buffer.uniform_(0.5, 1.5)
+    x = torch.randn(1, 3, 64, 64)
+    before = model.trunk(x).features[0]
+    names = list(model.state_dict())
+    fold_batch_norm(bottom_up)
+    assert torch.allclose(model.trunk(x).features[0], before, rtol=1e-4, atol=1e-5)
+    assert list(model.state_dict()) == names
+
+
+def test_frozen_stages_get_no_gradient():
+    bottom_up = ParsingRCNN(get_config("tiny")).backbone.bottom_up
+    freeze_stages(bottom_up, 2)
+    assert not any(p.requires_grad for p in (*bottom_up.conv_stem.parameters(), *bottom_up.blocks[:2].parameters()))
+    assert all(p.requires_grad for p in bottom_up.blocks[2:].parameters())
+
+
+def test_learning_rate_rises_then_falls():
+    assert train.rate_factor(0, 0.0, 100) == pytest.approx(0.01)
+    assert train.rate_factor(200, 0.0, 100) == 1.0
+    assert train.rate_factor(200, 0.5, 100) == pytest.approx(0.505)
+    assert train.rate_factor(200, 1.0, 100) == pytest.approx(0.01)
+
+
+def test_command_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train.main(["--help"])
+    assert stop.value.code == 0 and "example:" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        train.main(["--out", str(tmp_path)])  # no duration
+    assert train.main(["--photos", str(tmp_path / "none"), "--out", str(tmp_path / "run"), "--steps", "1"]) == 1
+    assert "index.jsonl" in capsys.readouterr().err
+
+

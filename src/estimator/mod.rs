@@ -27,12 +27,13 @@ pub mod timings;
 pub use error::{Error, Result};
 pub use manifest::Manifest;
 pub use model::Model;
+pub use network::Threads;
 pub use timings::{Stage, Timings};
 
 use anchors::propose;
 use boxes::{Rect, Scored};
 use detections::{PixelBox, detect};
-use network::Threads;
+
 use stages::{BoxHead, DensePoseHead, Trunk};
 
 use crate::frame::{InputSize, Sampler};

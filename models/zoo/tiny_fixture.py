@@ -2,7 +2,7 @@
 
     python -m zoo.tiny_fixture [--out ../tests/fixtures/tiny] [--seed N]
 
-Writes `model.json` and the ONNX files (see `zoo.export`; below 500 kB) and `reference.npz` (below 1 MB; plain
+Writes `model.json` and the ONNX files (see `zoo.export`; below 500 kB), `picture.png` and `reference.npz` (below 1 MB; plain
 float32 and uint8 arrays, little endian, C order, not compressed):
 
     picture          (h, w, 3) uint8 RGB, drawn here
@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from timm.layers.norm_act import FrozenBatchNormAct2d
 from torch import Tensor, nn
 from torchvision.ops import box_iou
@@ -186,6 +187,7 @@ def main() -> None:
     check_margins(model, arrays)
     export(model, arguments.out, {"weights": f"random, seed {arguments.seed}"}, "MIT OR Apache-2.0")
     np.savez(arguments.out / "reference.npz", **arrays)
+    Image.fromarray(picture).save(arguments.out / "picture.png")
     for score, (x, y, w, h) in zip(arrays["detection_scores"], arrays["xywh"].astype(int).tolist()):
         print(f"person {score:.3f} at {x},{y} {w}x{h}")
 

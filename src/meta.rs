@@ -200,7 +200,11 @@ pub fn remove(buffer: &mut gst::BufferRef) {
             Some(roi) => roi.param(ROI_PARAMETERS).is_some(),
             None => meta.try_as_custom_meta().is_some_and(|m| m.structure().name() == NAME),
         };
-        Continue(if ours { gst::buffer::BufferMetaForeachAction::Remove } else { gst::buffer::BufferMetaForeachAction::Keep })
+        Continue(if ours {
+            gst::buffer::BufferMetaForeachAction::Remove
+        } else {
+            gst::buffer::BufferMetaForeachAction::Keep
+        })
     });
 }
 

@@ -4,8 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use gst::prelude::*;
-
 pub fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -39,6 +37,7 @@ pub fn element() -> gst::Element {
 }
 
 pub fn caps(format: &str, width: usize, height: usize) -> gst::Caps {
+    init();
     gst::Caps::builder("video/x-raw")
         .field("format", format)
         .field("width", width as i32)
@@ -55,8 +54,9 @@ pub fn frame(format: &str, width: usize, height: usize, rgb: &[u8]) -> gst::Buff
         padded.extend_from_slice(row);
         padded.resize(padded.len().next_multiple_of(stride), 0);
     }
+    let source = caps("RGB", width, height);
     let mut h = gst_check::Harness::new_parse("videoconvert dither=none chroma-resampler=0");
-    h.set_caps(caps("RGB", width, height), caps(format, width, height));
+    h.set_caps(source, caps(format, width, height));
     h.push(gst::Buffer::from_slice(padded)).unwrap();
     h.pull().unwrap()
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,6 +31,7 @@ class Sampling:
     rois: int = 32  # per scene, for the box head
     roi_positive: float = 0.5
     roi_positive_share: float = 0.35
+    roi_samples: int = 2  # per bin side where inference adapts to the RoI (up to 4): same means, a fraction of the time
     people: int = 20  # RoIs per batch for the DensePose head
     jitter: float = 0.05  # their sides' deviation from the true box, as detected boxes deviate
 
@@ -106,7 +107,8 @@ def _box_terms(
         wanted.append(box_code.encode(found[yes], truth[person[yes]], model.config.box.box_weights))
         people.append(torch.cat([torch.ones_like(yes, dtype=torch.bool), torch.zeros_like(no, dtype=torch.bool)]))
     rois, scenes, classes, wanted, people = map(torch.cat, (rois, scenes, classes, wanted, people))
-    scores, deltas = model.box_head(pool_box_features(model.config, trunk.features, rois, scenes))
+    config = replace(model.config, box=replace(model.config.box, sampling_ratio=sampling.roi_samples))
+    scores, deltas = model.box_head(pool_box_features(config, trunk.features, rois, scenes))
     return losses.box_losses(scores.float(), classes, deltas.float()[people], wanted)
 
 

@@ -39,7 +39,8 @@ class Assets:
             folder / "textures" / "smpl_uv.npz", ("vt", "faces", "faces_vt"))
         self.painting_faces = np.ascontiguousarray(faces, np.int32)
         self.painting_uv = np.ascontiguousarray(vt[faces_vt], np.float32)
-        self.backgrounds = self._index("backgrounds")
+        # A person in a background would be taught as background.
+        self.backgrounds = [e for e in self._index("backgrounds") if e["people"] == "none detected"]
         self.eye_uv = self._eye_uv(neutral.vertices)
 
     def _index(self, name):

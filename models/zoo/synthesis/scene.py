@@ -131,12 +131,16 @@ def _prop_texture(assets, rng):
 def _props(assets, rng, camera, distance, view, width, height):
     """Things between camera and people: a table's edge, posts, boxes."""
     props = []
+    # Width and height as shares of the picture, and where the foot stands.
     for _ in range(rng.choice([0, 1, 2], p=[0.68, 0.24, 0.08])):
         depth = distance * rng.uniform(0.35, 0.9)
         metres = depth / camera.focal  # per pixel at that depth
         shape = rng.choice(["post", "table", "box"])
-        share = {"post": (rng.uniform(0.04, 0.15), 2.0), "table": (rng.uniform(0.5, 1.5), rng.uniform(0.15, 0.4)),
-                 "box": (rng.uniform(0.1, 0.35), rng.uniform(0.1, 0.4))}[shape]
+        share = {
+            "post": (rng.uniform(0.04, 0.15), 2.0),
+            "table": (rng.uniform(0.5, 1.5), rng.uniform(0.15, 0.4)),
+            "box": (rng.uniform(0.1, 0.35), rng.uniform(0.1, 0.4)),
+        }[shape]
         size = np.array([share[0] * width, share[1] * height, share[0] * width]) * metres
         size[2] = min(size[2], 0.5 * depth)
         x = rng.uniform(0, width)
@@ -147,14 +151,14 @@ def _props(assets, rng, camera, distance, view, width, height):
     return props
 
 
-def random_scene(assets, rng, width, height, look=random_look):
+def random_scene(assets, rng, width, height):
     """A `Scene` of width x height pixels; `rng` (numpy Generator) decides everything."""
     view = random_view(rng)
     background = random_background(assets, rng, width, height)
     focal = height / 2 / np.tan(view.fov / 2)
     pose = assets.poses.sample(rng, upper_body=view.kind == "webcam")
     texels = 256 if view.span > 1.2 else 512
-    first = build(assets, look(assets, rng, texels), pose, 1, random_yaw(rng, view))
+    first = build(assets, random_look(assets, rng, texels), pose, 1, random_yaw(rng, view))
     tall = max(first.high[1], 0.6)
     distance = max(view.span * tall * focal / height, 0.35)
     aim = np.array([0, view.aim * tall, 0])
@@ -165,7 +169,7 @@ def random_scene(assets, rng, width, height, look=random_look):
     centre = (width * (0.5 + rng.uniform(-wide, wide)), height * (0.5 + rng.uniform(-0.06, 0.06)))
     roll = np.deg2rad(rng.normal(0, 12 if rng.random() < 0.1 else 2))
     camera = Camera(focal, centre, tuple(position), view.pitch, roll=roll)
-    people = [first] + _company(assets, rng, view, camera, position, distance, width, look)
+    people = [first] + _company(assets, rng, view, camera, position, distance, width)
     meshes = [mesh for person in people for mesh in person.meshes]
     meshes += _props(assets, rng, camera, distance, view, width, height)
     bodies = {k: person.body for k, person in enumerate(people, 1)}
@@ -174,10 +178,10 @@ def random_scene(assets, rng, width, height, look=random_look):
         shadows=rng.random() < 0.8, floor=0.0 if view.kind == "whole" and rng.random() < 0.6 else None,
         floor_strength=rng.uniform(0.2, 0.7))
     picture = develop(rng, result.linear)
-    return finish(picture, result.iuv, result.person, people, camera)
+    return finish(picture, result.iuv, result.person, len(people))
 
 
-def _company(assets, rng, view, camera, position, distance, width, look):
+def _company(assets, rng, view, camera, position, distance, width):
     """The other people, on the same floor, not inside each other."""
     chances = {"webcam": [0.62, 0.25, 0.09, 0.04], "whole": [0.36, 0.28, 0.18, 0.11, 0.07],
                "close": [0.6, 0.25, 0.1, 0.05]}[view.kind]
@@ -194,32 +198,32 @@ def _company(assets, rng, view, camera, position, distance, width, look):
         places.append(place)
         pose = assets.poses.sample(rng, upper_body=view.kind == "webcam")
         texels = 256 if depth < 1.5 * distance else 128
-        people.append(build(assets, look(assets, rng, texels), pose, len(people) + 2,
+        people.append(build(assets, random_look(assets, rng, texels), pose, len(people) + 2,
                             rng.uniform(-np.pi, np.pi), place))
     return people
 
 
-def finish(picture, iuv, person, people, camera):
-    """Boxes, and people too small to count as examples set to ignore."""
+def finish(picture, iuv, person, count):
+    """`Scene` of people 1..count in the `person` map; those too small to be examples become ignore."""
     boxes, ignore_boxes, order = [], [], np.zeros(256, np.uint8)
     largest, facing = 0, "side"
     iuv = iuv.copy()
-    for k, who in enumerate(people, 1):
+    for k in range(1, count + 1):
         mask = person == k
-        count = int(mask.sum())
-        if count == 0:
+        pixels = int(mask.sum())
+        if pixels == 0:
             continue
         ys, xs = np.nonzero(mask)
         box = [int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1]
         labelled = int((iuv[..., 0][mask] != IGNORE).sum())
-        if count < LEAST_PIXELS or labelled < LEAST_PIXELS / 2:
+        if pixels < LEAST_PIXELS or labelled < LEAST_PIXELS / 2:
             iuv[mask] = (IGNORE, 0, 0)
             ignore_boxes.append(box)
             continue
         boxes.append(box)
         order[k] = len(boxes)
-        if count > largest:
-            largest = count
-            parts = np.bincount(iuv[..., 0][mask], minlength=256)
-            facing = "front" if parts[2] > 3 * parts[1] else ("back" if parts[1] > 3 * parts[2] else "side")
+        if pixels > largest:
+            largest = pixels
+            _, back, front = np.bincount(iuv[..., 0][mask], minlength=3)[:3]
+            facing = "front" if front > 3 * back else ("back" if back > 3 * front else "side")
     return Scene(picture, iuv, order[person], boxes, ignore_boxes, facing)

@@ -18,6 +18,7 @@ pub mod estimator;
 pub mod frame;
 pub mod image;
 pub mod meta;
+pub mod overlay;
 pub mod person;
 pub mod render;
 mod simd;
@@ -32,7 +33,7 @@ pub(crate) const AUTHOR: &str = "The gst-plugin-densepose authors";
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     meta::register();
     densepose::register(plugin)?;
-    Ok(())
+    overlay::register(plugin)
 }
 
 gst::plugin_define!(

@@ -1,0 +1,85 @@
+//! The `densepose-overlay` element: draws what `densepose` found, in the format that the video has.
+//!
+//! ## Example pipelines
+//!
+//! Part colours on the video:
+//! ```text
+//! gst-launch-1.0 v4l2src ! videoconvert ! densepose ! densepose-overlay ! videoconvert ! autovideosink
+//! ```
+//! Raw I, U, V as R, G, B, for tools that read DensePose output:
+//! ```text
+//! ... ! densepose ! video/x-raw,format=RGB ! densepose-overlay style=iuv canvas=black opacity=1 ! pngenc ! ...
+//! ```
+//! On YUV formats colours go through the video's colour matrix; raw values are exact on RGB formats only, and the
+//! part index on GRAY8, too.
+//!
+//! Frames without [metadata](crate::meta) pass with nothing but their canvas changed. Metadata of another frame size
+//! is scaled to the frame.
+
+use gst::glib;
+use gst::prelude::*;
+
+mod imp;
+
+/// What is shown on the body, property `style`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDensePoseOverlayStyle")]
+#[repr(i32)]
+pub enum Style {
+    #[default]
+    #[enum_value(name = "A colour for each body part", nick = "parts")]
+    Parts,
+    #[enum_value(name = "The U coordinate as a colour", nick = "u")]
+    U,
+    #[enum_value(name = "The V coordinate as a colour", nick = "v")]
+    V,
+    #[enum_value(name = "Lines of equal U and of equal V, coloured by their value", nick = "contour")]
+    Contour,
+    #[enum_value(name = "Raw values: red = I, green = U, blue = V", nick = "iuv")]
+    Iuv,
+    #[enum_value(
+        name = "Raw values as in the original tools' files: red = V, green = U, blue = I",
+        nick = "iuv-legacy"
+    )]
+    IuvLegacy,
+    #[enum_value(name = "The raw part index as a gray value", nick = "index")]
+    Index,
+}
+
+/// Colours of parts and coordinates, property `palette`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDensePoseOverlayPalette")]
+#[repr(i32)]
+pub enum Palette {
+    #[default]
+    #[enum_value(name = "Parula, as detectron2 and virtual try-on use it", nick = "parula")]
+    Parula,
+    #[enum_value(name = "Viridis, as MagicAnimate uses it", nick = "viridis")]
+    Viridis,
+}
+
+/// What lies behind the people, property `canvas`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDensePoseOverlayCanvas")]
+#[repr(i32)]
+pub enum Canvas {
+    #[default]
+    #[enum_value(name = "The video", nick = "video")]
+    Video,
+    #[enum_value(name = "The video without its colours", nick = "gray")]
+    Gray,
+    #[enum_value(name = "Black", nick = "black")]
+    Black,
+    #[enum_value(name = "The palette's colour for background", nick = "palette")]
+    Palette,
+}
+
+glib::wrapper! {
+    /// The `densepose-overlay` element, see the [module](self).
+    pub struct DensePoseOverlay(ObjectSubclass<imp::DensePoseOverlay>)
+        @extends gst_video::VideoFilter, gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(Some(plugin), "densepose-overlay", gst::Rank::NONE, DensePoseOverlay::static_type())
+}

@@ -62,18 +62,33 @@ pub fn cell_anchors(rpn: &Rpn, level: &RpnLevel) -> Vec<Rect> {
 
 /// The `most` highest of `logits` (anchors, cells), best first, as (logit, anchor, cell); equal ones by cell and anchor.
 fn best(logits: &[f32], anchors: usize, cells: usize, most: usize) -> Vec<(f32, usize, usize)> {
-    let mut ranked: Vec<(f32, u32)> = Vec::with_capacity(logits.len());
+    // One number to rank by: the logit, highest first, then the place. Numbers are compared much faster than pairs.
+    let mut ranks: Vec<u64> = Vec::with_capacity(logits.len());
     for (anchor, logits) in logits.chunks_exact(cells).enumerate() {
         let finite = logits.iter().enumerate().filter(|(_, logit)| logit.is_finite());
-        ranked.extend(finite.map(|(cell, &logit)| (logit, (cell * anchors + anchor) as u32)));
+        ranks.extend(finite.map(|(cell, &logit)| {
+            let place = cell * anchors + anchor;
+            u64::from(!rising(logit)) << 32 | place as u64
+        }));
     }
-    let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-    if ranked.len() > most {
-        ranked.select_nth_unstable_by(most, order);
-        ranked.truncate(most);
+    if ranks.len() > most {
+        ranks.select_nth_unstable(most);
+        ranks.truncate(most);
     }
-    ranked.sort_unstable_by(order);
-    ranked.into_iter().map(|(logit, i)| (logit, i as usize % anchors, i as usize / anchors)).collect()
+    ranks.sort_unstable();
+    let places = ranks.into_iter().map(|rank| rank as u32 as usize);
+    places
+        .map(|place| {
+            let (anchor, cell) = (place % anchors, place / anchors);
+            (logits[anchor * cells + cell], anchor, cell)
+        })
+        .collect()
+}
+
+/// A number that rises with `value`: the bits of a float are in order but for the sign.
+fn rising(value: f32) -> u32 {
+    let bits = value.to_bits();
+    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
 }
 
 #[cfg(test)]
@@ -112,10 +127,11 @@ mod tests {
 
     #[test]
     fn ranking_is_by_logit_then_place_and_skips_what_is_no_number() {
-        let logits = [0.1, f32::NAN, 0.5, 0.5, f32::INFINITY, 0.1];
+        let logits = [0.1, f32::NAN, 0.5, 0.5, f32::INFINITY, -0.1];
         let ranked = best(&logits, 2, 3, 3);
         assert_eq!(ranked, [(0.5, 1, 0), (0.5, 0, 2), (0.1, 0, 0)]);
-        assert_eq!(best(&logits, 2, 3, 9).len(), 4);
+        let all: Vec<f32> = best(&logits, 2, 3, 9).iter().map(|r| r.0).collect();
+        assert_eq!(all, [0.5, 0.5, 0.1, -0.1]);
     }
 
     #[test]

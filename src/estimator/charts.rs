@@ -2,11 +2,12 @@
 //!
 //! Logits and chart coordinates are resized bilinearly (cell centres at half, as PyTorch's `align_corners=False`); a
 //! pixel's part is the highest fine logit where the highest coarse one is not background, and its U, V are those of
-//! that part. Interpolation cannot lift a channel over one that is higher at all four corners, so between four cells
-//! that agree nothing needs to be compared, and between others only the channels that may win: most pixels of a large
-//! box cost next to nothing.
+//! that part. Between four cells no channel gets above its highest or below its lowest corner. So first it is found
+//! out, for whole rows at once, which channels may win between which cells: mostly just one, and nothing is left to
+//! compare there.
 
 use crate::person::IuvMap;
+use crate::simd::vectorised;
 
 /// One output of the head for one box, (channels, height, width).
 #[derive(Clone, Copy)]
@@ -29,30 +30,28 @@ pub struct Charts<'a> {
     pub v: Planes<'a>,
 }
 
+/// As many channels as [`rivals`] can tell apart.
+pub const MOST_CHANNELS: usize = u32::BITS as usize;
+
 impl Charts<'_> {
     /// Body part and chart coordinates of every pixel of a box of `width` by `height` pixels. NaN logits lose.
     pub fn to_iuv(&self, width: usize, height: usize) -> IuvMap {
-        let mut map = vec![0; width * height * 3];
+        let mut map = IuvMap::background(width, height).into_data();
         let columns = gaps(width, self.fine.width);
-        let rows = gaps(height, self.fine.height);
-        let (coarse, fine) = (winners(&self.coarse), winners(&self.fine));
-        let (mut coarse_rivals, mut fine_rivals) = (Rivals::default(), Rivals::default());
-        for row in &rows {
+        let [mut coarse, mut fine] = [self.coarse, self.fine].map(Contest::new);
+        for row in &gaps(height, self.fine.height) {
+            coarse.enter_row(row);
+            fine.enter_row(row);
             for column in &columns {
-                let corners = Corners::new(self.fine.width, row, column);
-                if coarse_rivals.find(&self.coarse, &coarse, &corners) == Some(0) {
-                    continue;
-                }
-                if fine_rivals.find(&self.fine, &fine, &corners) == Some(0) {
-                    continue;
-                }
-                let mut painter = Painter { charts: self, corners: &corners, part: 0, u: [0.0; 4], v: [0.0; 4] };
-                for &(y, fy) in &row.places {
-                    let line = &mut map[y * width * 3..][..width * 3];
-                    for &(x, fx) in &column.places {
-                        if coarse_rivals.winner(fx, fy) > 0 {
-                            let part = fine_rivals.winner(fx, fy);
-                            line[x * 3..][..3].copy_from_slice(&painter.pixel(part, fx, fy));
+                // Wherever only background may win, nothing is to be painted.
+                if coarse.enter_gap(column) && fine.enter_gap(column) {
+                    let mut painter = Painter::new(self, &fine.corners);
+                    for &(y, fy) in &row.places {
+                        let line = &mut map[y * width * 3..][..width * 3];
+                        for &(x, fx) in &column.places {
+                            if coarse.winner(fx, fy) > 0 {
+                                line[x * 3..][..3].copy_from_slice(&painter.pixel(fine.winner(fx, fy), fx, fy));
+                            }
                         }
                     }
                 }
@@ -88,18 +87,13 @@ fn gaps(pixels: usize, cells: usize) -> Vec<Gap> {
 }
 
 /// Four cells around some pixels, as offsets into a plane: upper left, upper right, lower left, lower right.
-struct Corners([usize; 4]);
+type Corners = [usize; 4];
 
-impl Corners {
-    fn new(width: usize, row: &Gap, column: &Gap) -> Self {
-        let at = |y: usize, x: usize| y * width + x;
-        Self([at(row.low, column.low), at(row.low, column.high), at(row.high, column.low), at(row.high, column.high)])
-    }
-
-    /// A channel's values.
-    fn of(&self, planes: &Planes, channel: usize) -> [f32; 4] {
-        let plane = &planes.data[channel * planes.height * planes.width..];
-        self.0.map(|offset| plane[offset])
+impl Planes<'_> {
+    /// A channel's values at four cells.
+    fn at(&self, channel: usize, corners: &Corners) -> [f32; 4] {
+        let plane = &self.data[channel * self.height * self.width..][..self.height * self.width];
+        corners.map(|offset| plane[offset])
     }
 }
 
@@ -107,61 +101,106 @@ fn bilinear([a, b, c, d]: [f32; 4], fx: f32, fy: f32) -> f32 {
     (1.0 - fy) * ((1.0 - fx) * a + fx * b) + fy * ((1.0 - fx) * c + fx * d)
 }
 
-/// The channel that is highest at each cell; the first one of equals.
-fn winners(planes: &Planes) -> Vec<u32> {
-    let mut channels = planes.data.chunks_exact(planes.height * planes.width);
-    let mut highest = channels.next().unwrap_or_default().to_vec();
-    let mut winners = vec![0; highest.len()];
-    for (channel, plane) in (1..).zip(channels) {
-        for ((value, highest), winner) in plane.iter().zip(&mut highest).zip(&mut winners) {
-            if value > highest {
-                (*highest, *winner) = (*value, channel);
-            }
-        }
-    }
-    winners
+/// Who is the highest of some channels, from gap to gap.
+struct Contest<'a> {
+    planes: Planes<'a>,
+    /// Between each cell of the row and the next: the channels that may win, as bits.
+    rivals: Vec<u32>,
+    /// Buffers of [`rivals`].
+    bounds: [Vec<f32>; 2],
+    rows: [usize; 2],
+    corners: Corners,
+    /// Those that may win in this gap, and their corners; a single one wins wherever it is.
+    here: Vec<(usize, [f32; 4])>,
 }
 
-/// The channels that may be highest somewhere between four cells, with their values there.
-#[derive(Default)]
-struct Rivals(Vec<(usize, [f32; 4])>);
-
-impl Rivals {
-    /// Finds them. If it is just one, returns it.
-    fn find(&mut self, planes: &Planes, winners: &[u32], corners: &Corners) -> Option<usize> {
-        self.0.clear();
-        let [first, rest @ ..] = corners.0.map(|offset| winners[offset]);
-        if rest.iter().all(|&winner| winner == first) {
-            self.0.push((first as usize, [0.0; 4]));
-            return Some(first as usize);
-        }
-        let channels = (0..planes.channels).map(|channel| (channel, corners.of(planes, channel)));
-        self.0.extend(channels);
-        // Nothing in between exceeds the highest corner or falls below the lowest.
-        let bar = self.0.iter().map(|(_, v)| v[0].min(v[1]).min(v[2]).min(v[3])).fold(f32::NEG_INFINITY, f32::max);
-        // Background stays, so that it wins where the others are no numbers.
-        self.0.retain(|&(channel, v)| channel == 0 || v.iter().any(|v| *v >= bar));
-        None
+impl<'a> Contest<'a> {
+    fn new(planes: Planes<'a>) -> Self {
+        let line = vec![0.0; planes.width];
+        let rivals = vec![0; planes.width];
+        Self { planes, rivals, bounds: [line.clone(), line], rows: [0; 2], corners: [0; 4], here: Vec::new() }
     }
 
-    /// The channel that is highest at a place between the cells.
-    fn winner(&self, fx: f32, fy: f32) -> usize {
-        let [(first, corners), rest @ ..] = &self.0[..] else { return 0 };
-        if rest.is_empty() {
-            return *first;
+    fn enter_row(&mut self, row: &Gap) {
+        self.rows = [row.low, row.high].map(|y| y * self.planes.width);
+        let [highest, bar] = &mut self.bounds;
+        rivals(&self.planes, self.rows, highest, bar, &mut self.rivals);
+    }
+
+    /// Whether anything but channel 0 may win in a gap of the row.
+    fn enter_gap(&mut self, column: &Gap) -> bool {
+        let mut rivals = self.rivals[column.low];
+        if rivals == 1 {
+            return false;
         }
-        let mut best = (*first, bilinear(*corners, fx, fy));
-        for (channel, corners) in rest {
-            let value = bilinear(*corners, fx, fy);
+        let [upper, lower] = self.rows;
+        self.corners = [upper + column.low, upper + column.high, lower + column.low, lower + column.high];
+        self.here.clear();
+        if rivals.is_power_of_two() {
+            self.here.push((rivals.trailing_zeros() as usize, [0.0; 4]));
+        } else {
+            while rivals != 0 {
+                let channel = rivals.trailing_zeros() as usize;
+                self.here.push((channel, self.planes.at(channel, &self.corners)));
+                rivals &= rivals - 1;
+            }
+        }
+        true
+    }
+
+    /// The channel that is highest at a place in the gap, the first one of equals.
+    fn winner(&self, fx: f32, fy: f32) -> usize {
+        if let [(only, _)] = self.here[..] {
+            return only;
+        }
+        let mut best = (0, f32::NEG_INFINITY);
+        for &(channel, corners) in &self.here {
+            let value = bilinear(corners, fx, fy);
             if value > best.1 {
-                best = (*channel, value);
+                best = (channel, value);
             }
         }
         best.0
     }
 }
 
-/// Makes pixels between four cells, remembering the last part.
+vectorised! {
+    /// Finds, between each cell and its right neighbour on the two rows at the offsets `rows`, the channels whose
+    /// highest corner is not below the lowest corner of any other: all others cannot win there.
+    fn rivals(planes: &Planes, rows: [usize; 2], highest: &mut [f32], bar: &mut [f32], rivals: &mut [u32]) {
+        let width = planes.width;
+        let channels = || {
+            planes.data.chunks_exact(planes.height * width).map(|plane| rows.map(|row| &plane[row..][..width]))
+        };
+        bar.fill(f32::NEG_INFINITY);
+        for [upper, lower] in channels() {
+            corner_bounds(upper, lower, f32::min, highest);
+            for (bar, lowest) in bar.iter_mut().zip(&*highest) {
+                *bar = bar.max(*lowest);
+            }
+        }
+        rivals.fill(0);
+        for (channel, [upper, lower]) in (0..MOST_CHANNELS as u32).zip(channels()) {
+            corner_bounds(upper, lower, f32::max, highest);
+            for ((rivals, highest), bar) in rivals.iter_mut().zip(&*highest).zip(&*bar) {
+                *rivals |= u32::from(highest >= bar) << channel;
+            }
+        }
+    }
+}
+
+/// The least or greatest of the four corners between each cell and its right neighbour.
+#[inline(always)]
+fn corner_bounds(upper: &[f32], lower: &[f32], either: impl Fn(f32, f32) -> f32, out: &mut [f32]) {
+    let last = out.len() - 1;
+    let (up, low) = (&upper[..=last], &lower[..=last]);
+    for (i, out) in out[..last].iter_mut().enumerate() {
+        *out = either(either(up[i], low[i]), either(up[i + 1], low[i + 1]));
+    }
+    out[last] = either(up[last], low[last]);
+}
+
+/// Makes pixels between four cells, remembering the coordinates of the last part.
 struct Painter<'a> {
     charts: &'a Charts<'a>,
     corners: &'a Corners,
@@ -170,15 +209,19 @@ struct Painter<'a> {
     v: [f32; 4],
 }
 
-impl Painter<'_> {
+impl<'a> Painter<'a> {
+    fn new(charts: &'a Charts<'a>, corners: &'a Corners) -> Self {
+        Self { charts, corners, part: 0, u: [0.0; 4], v: [0.0; 4] }
+    }
+
     fn pixel(&mut self, part: usize, fx: f32, fy: f32) -> [u8; 3] {
         if part == 0 {
             return [0; 3];
         }
         if part != self.part {
             self.part = part;
-            self.u = self.corners.of(&self.charts.u, part);
-            self.v = self.corners.of(&self.charts.v, part);
+            self.u = self.charts.u.at(part, self.corners);
+            self.v = self.charts.v.at(part, self.corners);
         }
         // The cast takes NaN to 0.
         let byte = |corners| (bilinear(corners, fx, fy).clamp(0.0, 1.0) * 255.0 + 0.5) as u8;

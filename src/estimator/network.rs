@@ -84,12 +84,23 @@ impl Program {
             return Ok(());
         }
         let expected: Vec<String> = expected.iter().map(|n| n.map_or("any".into(), |n| n.to_string())).collect();
+        Err(self.misfit(index, name, &format!("({})", expected.join(", "))))
+    }
+
+    /// Complains unless output `index`, called `name`, is at most `most` long along `axis`.
+    pub fn expect_at_most(&self, index: usize, name: &str, axis: usize, most: usize) -> Result<()> {
+        match self.outputs[index].get(axis) {
+            Some(&length) if length > most => Err(self.misfit(index, name, &format!("at most {most} on axis {axis}"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn misfit(&self, index: usize, name: &str, expected: &str) -> Error {
         let problem = format!(
-            "puts out \"{name}\" with the shape {shape:?} for an input of {:?}, the manifest says ({})",
-            self.input,
-            expected.join(", ")
+            "puts out \"{name}\" with the shape {:?} for an input of {:?}, expected is {expected}",
+            self.outputs[index], self.input
         );
-        Err(Error::Network { file: self.file.clone(), problem })
+        Error::Network { file: self.file.clone(), problem }
     }
 
     /// Something that runs the program, each layer on all of `threads`.

@@ -2,7 +2,7 @@
 //!
 //! Bilinear samples at regular places of each bin, averaged, with the border rules of detectron2 and torchvision.
 //! Places, weights and border rules are those of rows times those of columns, so all samples of a bin come down to one
-//! run of weights along each axis: the map is first summed along columns, then along rows.
+//! run of weights along each axis: the map is first summed along its rows, then along its columns.
 
 use super::boxes::Rect;
 use crate::simd::vectorised;
@@ -45,70 +45,61 @@ impl RoiAlign {
     pub fn pool(&self, map: &FeatureMap, rect: &Rect, out: &mut [f32]) {
         assert_eq!(out.len(), map.channels * self.resolution * self.resolution);
         let scale = 1.0 / map.stride as f32;
-        let rows = Axis::new(self, rect.y0 * scale, rect.y1 * scale, map.height);
-        let columns = Axis::new(self, rect.x0 * scale, rect.x1 * scale, map.width);
-        let mut line = vec![0.0; columns.end - columns.start];
+        let rows = self.bins(rect.y0 * scale, rect.y1 * scale, map.height);
+        let columns = Columns::new(&self.bins(rect.x0 * scale, rect.x1 * scale, map.width));
+        let used = rows.iter().filter(|bin| !bin.weights.is_empty());
+        let (first, end) =
+            (used.clone().map(|bin| bin.first).min(), used.map(|bin| bin.first + bin.weights.len()).max());
+        let used = first.unwrap_or(0)..end.unwrap_or(0);
+        let mut lines = vec![0.0; used.len().next_multiple_of(AT_ONCE) * columns.width()];
         let planes = map.data.chunks_exact(map.height * map.width);
         for (plane, out) in planes.zip(out.chunks_exact_mut(self.resolution * self.resolution)) {
-            pool_plane(plane, map.width, &rows, &columns, &mut line, out);
+            columns.sum(plane, map.width, used.clone(), &mut lines);
+            sum_rows(&lines, columns.width(), used.start, &rows, out);
         }
     }
-}
 
-/// Weights of cells along one axis, for each bin.
-struct Axis {
-    /// First cell of each bin, and where its weights are.
-    bins: Vec<(usize, std::ops::Range<usize>)>,
-    weights: Vec<f32>,
-    /// All cells that any bin reads.
-    start: usize,
-    end: usize,
-}
-
-impl Axis {
-    /// For a box from `low` to `high`, in cells, on a map of `length` cells.
-    fn new(align: &RoiAlign, low: f32, high: f32, length: usize) -> Self {
-        let shift = if align.aligned { 0.5 } else { 0.0 };
+    /// Weights along one axis of a box from `low` to `high`, in cells, on a map of `length` cells.
+    fn bins(&self, low: f32, high: f32, length: usize) -> Vec<Bin> {
+        let shift = if self.aligned { 0.5 } else { 0.0 };
         let low = low - shift;
         let mut size = high - shift - low;
-        if !align.aligned {
+        if !self.aligned {
             size = size.max(1.0);
         }
-        let bin = size / align.resolution as f32;
-        let samples = match align.sampling_ratio {
+        let bin = size / self.resolution as f32;
+        let samples = match self.sampling_ratio {
             // A box within the map has no more cells than the map; anything else is no box.
             0 => (bin.ceil().max(0.0) as usize).min(length + 1),
             n => n,
         };
-        let mut axis = Self { bins: Vec::with_capacity(align.resolution), weights: Vec::new(), start: length, end: 0 };
-        for index in 0..align.resolution {
-            let place = |i: usize| low + index as f32 * bin + (i as f32 + 0.5) * bin / samples as f32;
-            axis.push((0..samples).filter_map(|i| cells(place(i), length)), samples);
-        }
-        axis.start = axis.start.min(axis.end);
-        axis
+        let place = |index: usize, i: usize| low + index as f32 * bin + (i as f32 + 0.5) * bin / samples as f32;
+        let on_map = |index| (0..samples).filter_map(move |i| cells(place(index, i), length));
+        (0..self.resolution).map(|index| Bin::new(on_map(index), samples)).collect()
     }
+}
 
-    /// Adds a bin: the mean of `samples` samples, of which those given lie on the map, in rising order.
-    fn push(&mut self, on_map: impl Iterator<Item = (usize, usize, f32)>, samples: usize) {
-        let begin = self.weights.len();
-        let mut first = None;
+/// Weights of one bin along one axis: of the cells from `first` on.
+struct Bin {
+    first: usize,
+    weights: Vec<f32>,
+}
+
+impl Bin {
+    /// The mean of `samples` samples, of which those given lie on the map, in rising order.
+    fn new(on_map: impl Iterator<Item = (usize, usize, f32)>, samples: usize) -> Self {
+        let mut bin = Self { first: 0, weights: Vec::new() };
         for (low, high, part) in on_map {
-            let first = *first.get_or_insert(low);
-            let needed = begin + high - first + 1;
-            if self.weights.len() < needed {
-                self.weights.resize(needed, 0.0);
+            if bin.weights.is_empty() {
+                bin.first = low;
             }
-            self.weights[begin + low - first] += (1.0 - part) / samples as f32;
-            self.weights[begin + high - first] += part / samples as f32;
+            if bin.weights.len() <= high - bin.first {
+                bin.weights.resize(high - bin.first + 1, 0.0);
+            }
+            bin.weights[low - bin.first] += (1.0 - part) / samples as f32;
+            bin.weights[high - bin.first] += part / samples as f32;
         }
-        let first = first.unwrap_or(0);
-        let range = begin..self.weights.len();
-        if !range.is_empty() {
-            self.start = self.start.min(first);
-            self.end = self.end.max(first + range.len());
-        }
-        self.bins.push((first, range));
+        bin
     }
 }
 
@@ -122,23 +113,81 @@ fn cells(place: f32, length: usize) -> Option<(usize, usize, f32)> {
     if low + 1 >= length { Some((length - 1, length - 1, 0.0)) } else { Some((low, low + 1, place - low as f32)) }
 }
 
-vectorised! {
-    /// Pools one channel. `line` is a buffer for the columns from `columns.start` to `columns.end`.
-    fn pool_plane(plane: &[f32], width: usize, rows: &Axis, columns: &Axis, line: &mut [f32], out: &mut [f32]) {
-        for ((first, range), out) in rows.bins.iter().zip(out.chunks_exact_mut(columns.bins.len())) {
-            line.fill(0.0);
-            for (y, weight) in (*first..).zip(&rows.weights[range.clone()]) {
-                let cells = &plane[y * width + columns.start..][..line.len()];
-                for (sum, cell) in line.iter_mut().zip(cells) {
-                    *sum += weight * cell;
+/// Bins summed at once.
+const LANES: usize = 8;
+/// Rows summed at once.
+const AT_ONCE: usize = 4;
+
+/// Bins along the columns, [`LANES`] at a time: the first cell that any of them reads, and the weight for each of them
+/// of that cell and those after it.
+struct Columns(Vec<(usize, Vec<[f32; LANES]>)>);
+
+impl Columns {
+    fn new(bins: &[Bin]) -> Self {
+        let group = |bins: &[Bin]| {
+            let used = bins.iter().filter(|bin| !bin.weights.is_empty());
+            let first = used.clone().map(|bin| bin.first).min().unwrap_or(0);
+            let end = used.map(|bin| bin.first + bin.weights.len()).max().unwrap_or(0);
+            let mut weights = vec![[0.0; LANES]; end - first];
+            for (lane, bin) in bins.iter().enumerate() {
+                for (cell, weight) in (bin.first..).zip(&bin.weights) {
+                    weights[cell - first][lane] = *weight;
                 }
             }
-            for ((first, range), out) in columns.bins.iter().zip(out) {
-                let weights = &columns.weights[range.clone()];
-                *out = match weights.is_empty() {
-                    true => 0.0,
-                    false => line[first - columns.start..].iter().zip(weights).map(|(cell, weight)| cell * weight).sum(),
-                };
+            (first, weights)
+        };
+        Self(bins.chunks(LANES).map(group).collect())
+    }
+
+    /// Length of a line of bins, filled up to whole groups.
+    fn width(&self) -> usize {
+        self.0.len() * LANES
+    }
+
+    /// Sums along the rows of `plane` (of `width` cells) that are in `used`: a line for each, and some more for nothing.
+    fn sum(&self, plane: &[f32], width: usize, used: std::ops::Range<usize>, lines: &mut [f32]) {
+        sum_columns(plane, width, used, self, lines);
+    }
+}
+
+vectorised! {
+    /// See [`Columns::sum`].
+    fn sum_columns(plane: &[f32], width: usize, used: std::ops::Range<usize>, columns: &Columns, lines: &mut [f32]) {
+        for (start, lines) in used.clone().step_by(AT_ONCE).zip(lines.chunks_exact_mut(AT_ONCE * columns.width())) {
+            // Past the last row it is summed again.
+            let rows: [&[f32]; AT_ONCE] =
+                std::array::from_fn(|i| &plane[(start + i).min(used.end - 1) * width..][..width]);
+            for (group, (first, weights)) in columns.0.iter().enumerate() {
+                let mut sums = [[0.0; LANES]; AT_ONCE];
+                let cells = rows.map(|row| &row[*first..][..weights.len()]);
+                for (cell, weights) in weights.iter().enumerate() {
+                    for (sums, cells) in sums.iter_mut().zip(&cells) {
+                        for (sum, weight) in sums.iter_mut().zip(weights) {
+                            *sum += weight * cells[cell];
+                        }
+                    }
+                }
+                for (line, sums) in lines.chunks_exact_mut(columns.width()).zip(&sums) {
+                    line[group * LANES..][..LANES].copy_from_slice(sums);
+                }
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// Sums lines of `width` bins, of which the first is that of row `start`, along the columns.
+    fn sum_rows(lines: &[f32], width: usize, start: usize, rows: &[Bin], out: &mut [f32]) {
+        for (bin, out) in rows.iter().zip(out.chunks_exact_mut(rows.len())) {
+            for (group, out) in out.chunks_mut(LANES).enumerate() {
+                let mut sums = [0.0; LANES];
+                for (row, weight) in (bin.first..).zip(&bin.weights) {
+                    let cells = &lines[(row - start) * width + group * LANES..][..LANES];
+                    for (sum, cell) in sums.iter_mut().zip(cells) {
+                        *sum += weight * cell;
+                    }
+                }
+                out.copy_from_slice(&sums[..out.len()]);
             }
         }
     }

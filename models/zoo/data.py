@@ -408,8 +408,8 @@ def collate(scenes: list[Scene]) -> Batch:
     )
 
 
-def batches(dataset: SceneBatches, start: int, stop: int, workers: int) -> DataLoader:
-    """Loader of the batches ``start`` .. ``stop - 1`` in order; 0 workers loads in the training process."""
+def batches(dataset: SceneBatches, numbers: range, workers: int) -> DataLoader:
+    """Loader of the batches of these numbers in order; 0 workers loads in the training process."""
     return DataLoader(
-        dataset, batch_size=None, sampler=range(start, stop), num_workers=workers, prefetch_factor=4 if workers else None
+        dataset, batch_size=None, sampler=numbers, num_workers=workers, prefetch_factor=4 if workers else None
     )

@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,13 +27,14 @@ from .config import CONFIGS, get_config
 from .data import Collection, DataError, SceneBatches, batches
 from .frozen import fold_batch_norm, freeze_stages
 from .network import ParsingRCNN
+from .parallel import Team, train_together
 from .steps import Sampling, loss_terms
 
 EXAMPLE = """example:
   python -m zoo.train --photos DATA/photos --backgrounds DATA/backgrounds --synthetic DATA/synthetic \\
       --out runs/default --hours 8
 
-Two CPU cores do about 3000 steps of 8 scenes an hour (0.02 s a scene less on a GPU). With --hours the learning rate
+Two idle CPU cores do about 3000 steps of 8 scenes an hour (--processes 2). With --hours the learning rate
 falls to its end just when the time is over, however fast the machine is; with --steps after that many steps. To train
 longer, give a larger number and start again, or begin a new run with --init runs/default/last.pt.
 """
@@ -63,14 +65,16 @@ class Options:
 class Trainer:
     """Network, averaged network, optimiser and where they are in the run."""
 
-    def __init__(self, options: Options, out: Path, device: torch.device):
+    def __init__(self, options: Options, out: Path, device: torch.device, team: Team = Team()):
         self.options = options
+        self.team = team
         self.device = device
         self.path = out / "last.pt"
         self.model = ParsingRCNN(get_config(options.config)).to(device)
         self.step = 0
         self.seconds = 0.0  # of training so far, over all starts
         self.skipped = 0  # steps in a row without finite gradients
+        self.stopped = False  # somebody in the team was asked to stop
 
     def begin(self, init: Path | None) -> None:
         """From a checkpoint's weights, or from ImageNet's where the backbone has them."""
@@ -99,6 +103,7 @@ class Trainer:
         bottom_up = self.model.backbone.bottom_up
         freeze_stages(bottom_up, self.options.freeze)
         fold_batch_norm(bottom_up)
+        self.team.share(self.model)
         self.optimizer = torch.optim.AdamW(self._groups(), fused=True)
 
     def _groups(self) -> list[dict]:
@@ -123,31 +128,36 @@ class Trainer:
         by_time = self.seconds / (self.options.hours * 3600) if self.options.hours else 0.0
         return min(max(by_steps, by_time), 1.0)
 
-    def train_step(self, batch) -> dict[str, Tensor]:
-        """One update; returns the loss terms and the gradient's norm."""
+    def train_step(self, batch, stop: bool = False) -> dict[str, Tensor]:
+        """One update by the whole team; returns the loss terms and the gradient's norm. ``stop`` is told to the others."""
         begun = time.monotonic()
         options = self.options
-        torch.manual_seed(options.seed * 1_000_003 + self.step)  # a resumed run draws what the whole run would have
+        draw = self.step * self.team.size + self.team.rank
+        torch.manual_seed(options.seed * 1_000_003 + draw)  # a resumed run draws what the whole run would have
         factor = rate_factor(self.step, self.progress, options.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         self.model.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            terms = loss_terms(self.model, batch.to(self.device), Sampling(people=options.people))
+            terms = loss_terms(self.model, batch.to(self.device), Sampling(people=options.people // self.team.size))
         loss = losses.total(terms)
         self.optimizer.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        seconds = self.seconds + time.monotonic() - begun
+        self.seconds, anybody = self.team.average(trained, [seconds, float(stop)])  # all must see the same progress
+        self.stopped = anybody > 0
+        norm = nn.utils.clip_grad_norm_(trained, options.clip)
         if norm.isfinite():
             self.optimizer.step()
-            self._follow()
+            if self.team.rank == 0:
+                self._follow()
             self.skipped = 0
         else:
             self.skipped += 1
             if self.skipped == 20:
                 raise FloatingPointError("no finite gradient for 20 steps; lower --lr or start from an earlier checkpoint")
         self.step += 1
-        self.seconds += time.monotonic() - begun
         return {"loss": loss.detach(), **{k: v.detach() for k, v in terms.items()}, "gradient": norm}
 
     @torch.no_grad()
@@ -209,34 +219,47 @@ class Report:
         self.clear()
 
 
-def run(options: Options, collection: Collection, out: Path, device: torch.device, init: Path | None = None) -> Trainer:
+def run(
+    options: Options,
+    collection: Collection,
+    out: Path,
+    device: torch.device,
+    init: Path | None = None,
+    team: Team = Team(),
+) -> Trainer:
     """Trains in the folder ``out`` until the plan is fulfilled or a signal comes; goes on where an earlier run stopped."""
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(options, out, device)
+    trainer = Trainer(options, out, device, team)
     if trainer.path.exists():
         trainer.resume()
-        print(f"going on from {trainer.path}, step {trainer.step}", flush=True)
+        if team.rank == 0:
+            print(f"going on from {trainer.path}, step {trainer.step}", flush=True)
     else:
         trainer.begin(init)
-    stop = _stop_on_signals()
+    received = _note_signals()
     report = Report(out)
     saved = time.monotonic()
-    dataset = SceneBatches(collection, options.batch_size, options.seed)
-    for batch in batches(dataset, trainer.step, 1 << 40, options.workers):
-        if trainer.progress >= 1.0 or stop:
+    dataset = SceneBatches(collection, options.batch_size // team.size, options.seed)
+    first = trainer.step * team.size + team.rank
+    for batch in batches(dataset, range(first, 1 << 40, team.size), options.workers):
+        if trainer.progress >= 1.0 or trainer.stopped:
             break
-        report.add(trainer.train_step(batch))
+        report.add(trainer.train_step(batch, stop=bool(received)))
+        if team.rank > 0:
+            continue
         if trainer.step % options.log_every == 0:
             report.write(trainer)
         if time.monotonic() - saved > options.save_minutes * 60:
             trainer.save()
             saved = time.monotonic()
-    trainer.save()
-    print(f"{'stopped' if stop else 'finished'} at step {trainer.step}; {trainer.path} holds the weights", flush=True)
+    if team.rank == 0:
+        trainer.save()
+        state = "stopped" if trainer.stopped else "finished"
+        print(f"{state} at step {trainer.step}; {trainer.path} holds the weights", flush=True)
     return trainer
 
 
-def _stop_on_signals() -> list[int]:
+def _note_signals() -> list[int]:
     """A list that fills when Ctrl-C or SIGTERM comes; a second signal ends at once."""
     received: list[int] = []
 
@@ -282,7 +305,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     machine = parser.add_argument_group("machine")
     machine.add_argument("--device", default=None, help="cpu, cuda, ... (cuda where there is one)")
-    machine.add_argument("--threads", type=int, default=0, help="CPU threads of the network (all cores)")
+    machine.add_argument("--threads", type=int, default=0, help="CPU threads of each process (all cores)")
+    machine.add_argument(
+        "--processes", type=int, default=1, help="that share each batch; one per GPU, or one per CPU core (%(default)s)"
+    )
     machine.add_argument("--workers", type=int, default=default.workers, help="loader processes (%(default)s)")
     machine.add_argument("--log-every", type=int, default=default.log_every, metavar="STEPS", help="(%(default)s)")
     machine.add_argument("--save-minutes", type=float, default=default.save_minutes, help="(%(default)s)")
@@ -294,22 +320,30 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if not (args.hours or args.steps):
         parser.error("say how long to train: --hours or --steps")
+    args.batch_size = args.batch_size or (32 if torch.cuda.is_available() else 8)
+    args.people = args.people or max(1, round(2.5 * args.batch_size))
+    if args.batch_size % args.processes or args.people < args.processes:
+        parser.error(f"--batch-size {args.batch_size} cannot be shared among {args.processes} processes")
+    return train_together(args.processes, partial(_work, args))
+
+
+def _work(args: argparse.Namespace, team: Team) -> int:
+    """One process of a run; returns its exit status."""
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if args.threads:
         torch.set_num_threads(args.threads)
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    args.batch_size = args.batch_size or (32 if device.type == "cuda" else 8)
-    args.people = args.people or max(1, round(2.5 * args.batch_size))
     options = Options(**{f.name: getattr(args, f.name) for f in fields(Options)})
     try:
         collection = Collection(args.photos, args.synthetic, args.backgrounds, synthetic_share=args.synthetic_share)
-        print(
-            f"{len(collection.photos)} photos, {len(collection.synthetic)} synthetic pictures, "
-            f"{len(collection.backgrounds)} backgrounds; {options} on {device}",
-            flush=True,
-        )
-        run(options, collection, args.out, device, args.init)
+        if team.rank == 0:
+            print(
+                f"{len(collection.photos)} photos, {len(collection.synthetic)} synthetic pictures, "
+                f"{len(collection.backgrounds)} backgrounds; {options} on {team.size} x {device}",
+                flush=True,
+            )
+        run(options, collection, args.out, device, args.init, team)
     except (DataError, checkpoint.CheckpointError, FloatingPointError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

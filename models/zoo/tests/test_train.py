@@ -43,7 +43,7 @@ def test_resumed_run_equals_the_whole_run(collection, tmp_path):
     whole = train.run(options(steps=4), collection, tmp_path / "whole", torch.device("cpu"), start(tmp_path))
     part = train.Trainer(options(steps=4), tmp_path / "part", torch.device("cpu"))
     part.begin(start(tmp_path))
-    for batch in data.batches(data.SceneBatches(collection, 2, 0), 0, 2, 0):
+    for batch in data.batches(data.SceneBatches(collection, 2, 0), range(2), 0):
         part.train_step(batch)
     part.save()
     resumed = train.run(options(steps=4), collection, tmp_path / "part", torch.device("cpu"))
@@ -69,6 +69,15 @@ def test_run_leaves_a_log_and_weights_that_load(collection, tmp_path):
     assert {"loss", "rpn_objectness", "box_class", "fine", "u", "lr", "scenes_per_s", "eta_minutes"} <= lines[0].keys()
     loaded = checkpoint.load(tmp_path / "run" / "last.pt").state_dict()
     assert all(torch.equal(value, loaded[name]) for name, value in trainer.average.state_dict().items())
+
+
+def test_two_processes_share_batches_and_resume(collection, tmp_path):
+    plan = ["--photos", str(tmp_path / "photos"), "--config", "tiny", "--batch-size", "2", "--people", "2", "--workers", "0"]
+    plan += ["--freeze", "0", "--log-every", "1", "--processes", "2", "--threads", "1", "--out", str(tmp_path / "run")]
+    assert train.main([*plan, "--steps", "2"]) == 0
+    assert train.main([*plan, "--steps", "3"]) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
 
 
 def test_another_networks_run_is_not_continued(collection, tmp_path):

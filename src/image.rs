@@ -81,9 +81,7 @@ impl Color {
     pub fn to_rgb_matrix(&self) -> ([[f32; 3]; 3], [f32; 3]) {
         let (black, scale) = self.luma_range();
         match self.model {
-            ColorModel::Rgb => {
-                ([[scale, 0.0, 0.0], [0.0, scale, 0.0], [0.0, 0.0, scale]], [-black * scale; 3])
-            }
+            ColorModel::Rgb => ([[scale, 0.0, 0.0], [0.0, scale, 0.0], [0.0, 0.0, scale]], [-black * scale; 3]),
             ColorModel::Gray => ([[scale, 0.0, 0.0]; 3], [-black * scale; 3]),
             ColorModel::Yuv { kr, kb } => {
                 let kg = 1.0 - kr - kb;
@@ -99,22 +97,34 @@ impl Color {
         }
     }
 
-    /// The stored components of an RGB colour; gray uses the first only.
-    pub fn from_rgb(&self, [r, g, b]: [u8; 3]) -> [u8; 3] {
+    /// Matrix `m` and offset `o` with `components = m * rgb + o`, all in 0..=255 (unclamped); gray fills the first row.
+    pub fn from_rgb_matrix(&self) -> ([[f32; 3]; 3], [f32; 3]) {
         let (black, scale) = self.luma_range();
-        let (r, g, b) = (f32::from(r), f32::from(g), f32::from(b));
-        let store = |v: f32| (v / scale + black).round().clamp(0.0, 255.0) as u8;
+        let luma = |kr: f32, kb: f32| [kr / scale, (1.0 - kr - kb) / scale, kb / scale];
         match self.model {
-            ColorModel::Rgb => [store(r), store(g), store(b)],
-            ColorModel::Gray => [store(0.299 * r + 0.587 * g + 0.114 * b), 0, 0],
+            ColorModel::Rgb => {
+                let s = 1.0 / scale;
+                ([[s, 0.0, 0.0], [0.0, s, 0.0], [0.0, 0.0, s]], [black; 3])
+            }
+            ColorModel::Gray => ([luma(0.299, 0.114), [0.0; 3], [0.0; 3]], [black, 0.0, 0.0]),
             ColorModel::Yuv { kr, kb } => {
-                let y = kr * r + (1.0 - kr - kb) * g + kb * b;
-                let chroma = |d: f32, k: f32| {
-                    (d / (2.0 * (1.0 - k)) / self.chroma_scale() + 128.0).round().clamp(0.0, 255.0) as u8
-                };
-                [store(y), chroma(b - y, kb), chroma(r - y, kr)]
+                let kg = 1.0 - kr - kb;
+                let half = 0.5 / self.chroma_scale();
+                let (u, v) = (half / (1.0 - kb), half / (1.0 - kr));
+                let chroma = [[-kr * u, -kg * u, half], [half, -kg * v, -kb * v]];
+                ([luma(kr, kb), chroma[0], chroma[1]], [black, 128.0, 128.0])
             }
         }
+    }
+
+    /// The stored components of an RGB colour; gray uses the first only.
+    pub fn from_rgb(&self, rgb: [u8; 3]) -> [u8; 3] {
+        let (m, o) = self.from_rgb_matrix();
+        let rgb = rgb.map(f32::from);
+        std::array::from_fn(|i| {
+            let v = m[i][0] * rgb[0] + m[i][1] * rgb[1] + m[i][2] * rgb[2] + o[i];
+            v.round().clamp(0.0, 255.0) as u8
+        })
     }
 }
 
@@ -261,6 +271,12 @@ impl<'a> ImageMut<'a> {
         self.layout.height
     }
 
+    /// Bytes of plane `index`, and the distance between its rows.
+    pub fn plane_mut(&mut self, index: usize) -> PlaneMut<'_> {
+        let plane = &mut self.planes[index];
+        PlaneMut { data: plane.data, stride: plane.stride }
+    }
+
     /// Row `y` (in samples) of component `index`: bytes that begin at its first sample, `step` from one to the next.
     pub fn row_mut(&mut self, index: usize, y: usize) -> &mut [u8] {
         let c = self.layout.components[index];
@@ -321,9 +337,7 @@ mod tests {
             color: Color::BT601,
             components: vec![Component::full(0, 0, 1), chroma(1), chroma(2)],
         };
-        let planes = |chroma: usize| {
-            vec![(15, 5), (chroma, 3), (6, 3)]
-        };
+        let planes = |chroma: usize| vec![(15, 5), (chroma, 3), (6, 3)];
         assert_eq!(layout.check(&planes(6)), Ok(()));
         assert!(matches!(layout.check(&planes(5)), Err(ImageError::Short { component: 1, .. })));
         assert!(matches!(layout.check(&planes(6)[..2]), Err(ImageError::NoPlane { component: 2, .. })));

@@ -1,0 +1,120 @@
+//! What is behind the people.
+
+use super::ink::{Medium, Packing};
+use super::style::{Canvas, Style};
+use crate::image::{ColorModel, ImageMut};
+
+/// What to do with every pixel before people are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Background {
+    Keep,
+    /// Take the colours out.
+    Gray,
+    /// The bytes, in an ink's order, of one colour.
+    Fill([u8; 3]),
+}
+
+impl Background {
+    pub fn of(style: &Style, medium: &Medium) -> Self {
+        match style.canvas {
+            Canvas::Video => Self::Keep,
+            Canvas::Gray => Self::Gray,
+            Canvas::Black => Self::Fill(medium.bytes([0; 3])),
+            Canvas::Palette => Self::Fill(medium.bytes(style.palette.part(0))),
+        }
+    }
+
+    /// Prepares `rows` rows from `top` on, which begin and end at whole samples. Alpha stays.
+    pub fn apply(self, image: &mut ImageMut, medium: &Medium, top: usize, rows: usize) {
+        match (self, medium.packing) {
+            (Self::Keep, _) => {}
+            (_, Packing::Packed { plane, offset, step }) => {
+                let length = (image.width() - 1) * step + 3;
+                let plane = image.plane_mut(plane);
+                for y in top..top + rows {
+                    let row = &mut plane.data[y * plane.stride + offset..][..length];
+                    match self {
+                        Self::Fill(color) => fill_packed(row, step, color),
+                        _ => gray_packed(row, step, medium.order),
+                    }
+                }
+            }
+            (Self::Fill(color), _) => {
+                for (index, &value) in color.iter().enumerate().take(medium.color.components()) {
+                    fill(image, index, top, rows, value);
+                }
+            }
+            (Self::Gray, _) => match medium.color.model {
+                ColorModel::Gray => {}
+                ColorModel::Yuv { .. } => (1..3).for_each(|index| fill(image, index, top, rows, 128)),
+                ColorModel::Rgb => (top..top + rows).for_each(|y| gray_planar(image, y)),
+            },
+        }
+    }
+}
+
+/// Sets component `index` where it covers the rows.
+fn fill(image: &mut ImageMut, index: usize, top: usize, rows: usize, value: u8) {
+    let component = image.layout().components[index];
+    for y in top >> component.shift_y..(top + rows).div_ceil(1 << component.shift_y) {
+        let row = image.row_mut(index, y);
+        match component.step {
+            1 => row.fill(value),
+            step => row.iter_mut().step_by(step).for_each(|v| *v = value),
+        }
+    }
+}
+
+fn fill_packed(row: &mut [u8], step: usize, color: [u8; 3]) {
+    if step == 3 {
+        row.as_chunks_mut::<3>().0.fill(color);
+    } else {
+        row.chunks_mut(step).for_each(|pixel| pixel[..3].copy_from_slice(&color));
+    }
+}
+
+/// Weights of red, green and blue in luma (ITU-R BT.601), times `1 << LUMA_SHIFT`; their sum is exactly that.
+const LUMA: [u32; 3] = [9798, 19235, 3735];
+const LUMA_SHIFT: u32 = 15;
+const HALF: u32 = 1 << (LUMA_SHIFT - 1);
+
+fn luma(pixel: [u8; 3], weights: [u32; 3]) -> u8 {
+    let sum: u32 = std::iter::zip(pixel, weights).map(|(v, w)| u32::from(v) * w).sum();
+    ((sum + HALF) >> LUMA_SHIFT) as u8
+}
+
+fn gray_packed(row: &mut [u8], step: usize, order: [usize; 3]) {
+    let weights = order.map(|i| LUMA[i]);
+    let rest = match step {
+        3 => gray_eights::<3, 24>(row, weights),
+        _ => gray_eights::<4, 32>(row, weights),
+    };
+    for pixel in rest.chunks_mut(step) {
+        let y = luma([pixel[0], pixel[1], pixel[2]], weights);
+        pixel[..3].fill(y);
+    }
+}
+
+/// Eight pixels at a time, in blocks of constant size, of which the compiler makes the most; returns what is left.
+fn gray_eights<const STEP: usize, const BYTES: usize>(row: &mut [u8], weights: [u32; 3]) -> &mut [u8] {
+    let (blocks, rest) = row.as_chunks_mut::<BYTES>();
+    for block in blocks {
+        let component = |c: usize| std::array::from_fn::<_, 8, _>(|k| u32::from(block[k * STEP + c]) * weights[c]);
+        let [a, b, c] = [component(0), component(1), component(2)];
+        let y: [u8; 8] = std::array::from_fn(|k| ((a[k] + b[k] + c[k] + HALF) >> LUMA_SHIFT) as u8);
+        for (k, &y) in y.iter().enumerate() {
+            block[k * STEP..][..3].fill(y);
+        }
+    }
+    rest
+}
+
+/// A row of RGB whose components are apart.
+fn gray_planar(image: &mut ImageMut, y: usize) {
+    let steps: [usize; 3] = std::array::from_fn(|i| image.layout().components[i].step);
+    for x in 0..image.width() {
+        let pixel = std::array::from_fn(|i| image.row_mut(i, y)[x * steps[i]]);
+        let y_value = luma(pixel, LUMA);
+        (0..3).for_each(|i| image.row_mut(i, y)[x * steps[i]] = y_value);
+    }
+}

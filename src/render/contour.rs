@@ -1,0 +1,229 @@
+//! Lines of equal U and of equal V.
+//!
+//! A pixel's distance from a line is, to first order, the difference between its value and the line's, divided by the
+//! gradient's length; what lies within half a line's width is covered, and the pixels at its edges in part.
+
+use super::ink::{Ink, Medium};
+use super::style::Style;
+use crate::person::{IuvMap, PARTS};
+
+/// Lines of each coordinate per part, at the middles of as many equal steps from 0 to 255.
+const LEVELS: usize = 10;
+const SPACING: f32 = 255.0 / LEVELS as f32;
+
+/// Pixels computed together, without branches, so that the compiler does several at once.
+const CHUNK: usize = 32;
+type Bytes = [u8; CHUNK];
+/// Shades from none to full at the edges of lines.
+const SHADES: i16 = 4;
+
+/// Width of lines in a picture whose shorter side has `side` pixels: 1.5 at 720, never below 1.
+fn line_width(side: usize) -> f32 {
+    (side as f32 * (1.5 / 720.0)).max(1.0)
+}
+
+/// Value of line `k`.
+fn level(k: usize) -> f32 {
+    (k as f32 + 0.5) * SPACING
+}
+
+#[derive(Debug)]
+pub(super) struct Contours {
+    /// Ink of each line, in each shade.
+    inks: [[Ink; SHADES as usize + 1]; LEVELS],
+    /// For each shade how far from a line's middle it begins: `difference <= gradient * limit / 65536`, see [`Self::lines`].
+    limits: [i16; SHADES as usize],
+    /// Distance of the neighbours from which the gradient is taken: wider lines allow steadier gradients.
+    radius: usize,
+}
+
+impl Contours {
+    pub fn new(style: &Style, medium: &Medium, (width, height): (usize, usize)) -> Self {
+        // Distance from a line's middle to where it has faded.
+        let reach = line_width(width.min(height)) / 2.0 + 0.5;
+        let radius = (reach * 1.5).ceil() as usize;
+        let (weight, shades) = (f32::from(style.weight()), f32::from(SHADES));
+        let ink = |k: usize, shade: usize| {
+            medium.ink(style.palette.color(level(k) as u8), (weight * shade as f32 / shades).round() as u16)
+        };
+        let limit = |shade: usize| {
+            let distance = reach - (shade as f32 + 0.5) / shades;
+            (distance / (2.0 * radius as f32) * DIFFERENCE / GRADIENT * 65536.0) as i16
+        };
+        Self {
+            inks: std::array::from_fn(|k| std::array::from_fn(|shade| ink(k, shade))),
+            limits: std::array::from_fn(limit),
+            radius,
+        }
+    }
+
+    /// Prepares a person's map.
+    pub fn survey(&self, map: &IuvMap, planes: &mut Planes) {
+        planes.fill(map, self.radius);
+    }
+
+    /// Draws columns `start..` of row `y` of a surveyed map.
+    pub fn row(&self, planes: &Planes, y: usize, start: usize, inks: &mut [Ink]) {
+        for (chunk, inks) in inks.chunks_mut(CHUNK).enumerate() {
+            let hood = Neighbourhood { planes, x: start + chunk * CHUNK, y, radius: self.radius };
+            let [part, neighbours @ ..] = hood.of(&planes.part);
+            if *part == [0; CHUNK] {
+                continue;
+            }
+            let [left, right, above, below] = neighbours.map(|n| lanes(|k| ones(n[k] == part[k])));
+            let (across, down) = (Sides::new(left, right), Sides::new(above, below));
+            let u = self.lines(hood.of(&planes.u), &across, &down);
+            let v = self.lines(hood.of(&planes.v), &across, &down);
+            let body = lanes(|k| ones(part[k] > 0));
+            let shade = lanes(|k| u.shade[k].max(v.shade[k]) & body[k]);
+            let line = lanes(|k| if u.shade[k] >= v.shade[k] { u.line[k] } else { v.line[k] });
+            for (k, ink) in inks.iter_mut().enumerate() {
+                if shade[k] > 0 {
+                    *ink = self.inks[line[k] as usize][shade[k] as usize];
+                }
+            }
+        }
+    }
+
+    /// What the lines nearest to a chunk's pixels cover; values given are those there, to the left, to the right,
+    /// above and below. All in whole numbers of 16 bits, of which most fit into a register.
+    #[inline(always)]
+    fn lines(&self, [here, left, right, above, below]: [&Bytes; 5], across: &Sides, down: &Sides) -> Lines {
+        let (across, down) = (across.changes(here, left, right), down.changes(here, above, below));
+        // The gradient's length within 4 %: Euclid's norm as a mix of the larger and the smaller component.
+        let gradient = lanes(|k| {
+            let (a, b) = (across.slope[k], down.slope[k]);
+            a.max(b) * 31 + a.min(b) * 13
+        });
+        // Bytes are coarse where the gradient is small: the mean of five is finer.
+        let five = lanes(|k| 5 * i16::from(here[k]) + across.around[k] + down.around[k]);
+        // `floor(five / (5 * SPACING))`: 514 / 65536 is 2 / 255 and a little more, too little to matter below 1275.
+        let line = lanes(|k| high(five[k], 514).min(LEVELS as i16 - 1));
+        let difference = lanes(|k| (4 * five[k] - 510 * line[k] - 255).abs());
+        let mut shade = [0; CHUNK];
+        for limit in self.limits {
+            let shaded = lanes(|k| ones(difference[k] <= high(gradient[k], limit)));
+            shade = lanes(|k| shade[k] - shaded[k]);
+        }
+        Lines { shade, line }
+    }
+}
+
+/// Units of `difference` in [`Contours::lines`] per unit of a value: four sums of five.
+const DIFFERENCE: f32 = 4.0 * 5.0;
+/// Units of `gradient` per unit of change over twice the radius: 31 and 13 for 0.96 and 0.40.
+const GRADIENT: f32 = 32.0;
+
+/// The upper half of a product.
+#[inline(always)]
+fn high(a: i16, b: i16) -> i16 {
+    ((i32::from(a) * i32::from(b)) >> 16) as i16
+}
+
+/// One number per pixel of a chunk.
+type Lanes = [i16; CHUNK];
+
+/// A loop over whole arrays that the compiler does several elements at a time; it does not with `array::from_fn`.
+#[inline(always)]
+fn lanes(number: impl Fn(usize) -> i16) -> Lanes {
+    let mut lanes = [0; CHUNK];
+    for (k, lane) in lanes.iter_mut().enumerate() {
+        *lane = number(k);
+    }
+    lanes
+}
+
+/// A mask: all bits set, or none.
+#[inline(always)]
+fn ones(set: bool) -> i16 {
+    -i16::from(set)
+}
+
+struct Lines {
+    /// How dark, in 0..=SHADES.
+    shade: Lanes,
+    /// Which line.
+    line: Lanes,
+}
+
+/// Masks of the pixels whose neighbours on the two sides belong to the same part as they.
+struct Sides {
+    before: Lanes,
+    after: Lanes,
+    both: Lanes,
+}
+
+/// How values change along a row or a column.
+struct Changes {
+    /// Absolute slope per twice the radius.
+    slope: Lanes,
+    /// Sum of the differences to both neighbours, 0 where one is missing.
+    around: Lanes,
+}
+
+impl Sides {
+    #[inline(always)]
+    fn new(before: Lanes, after: Lanes) -> Self {
+        Self { both: lanes(|k| before[k] & after[k]), before, after }
+    }
+
+    #[inline(always)]
+    fn changes(&self, here: &Bytes, before: &Bytes, after: &Bytes) -> Changes {
+        let before = lanes(|k| (i16::from(before[k]) - i16::from(here[k])) & self.before[k]);
+        let after = lanes(|k| (i16::from(after[k]) - i16::from(here[k])) & self.after[k]);
+        Changes {
+            // Where one neighbour is missing the other counts twice.
+            slope: lanes(|k| ((after[k] - before[k]) * (2 + self.both[k])).abs()),
+            around: lanes(|k| (before[k] + after[k]) & self.both[k]),
+        }
+    }
+}
+
+/// A map's bytes one kind at a time, with a margin of background all around. What is no part is background.
+#[derive(Debug, Default)]
+pub(super) struct Planes {
+    stride: usize,
+    part: Vec<u8>,
+    u: Vec<u8>,
+    v: Vec<u8>,
+}
+
+impl Planes {
+    fn fill(&mut self, map: &IuvMap, margin: usize) {
+        // Room for a chunk that begins in the last column.
+        self.stride = margin + map.width() + margin + CHUNK;
+        let size = self.stride * (map.height() + 2 * margin);
+        for plane in [&mut self.part, &mut self.u, &mut self.v] {
+            plane.clear();
+            plane.resize(size, 0);
+        }
+        for y in 0..map.height() {
+            let start = (y + margin) * self.stride + margin;
+            let row = start..start + map.width();
+            let targets = self.part[row.clone()].iter_mut().zip(&mut self.u[row.clone()]).zip(&mut self.v[row]);
+            for (((part, u), v), pixel) in targets.zip(map.row(y).as_chunks::<3>().0) {
+                *part = if pixel[0] <= PARTS { pixel[0] } else { 0 };
+                *u = pixel[1];
+                *v = pixel[2];
+            }
+        }
+    }
+}
+
+/// A chunk of pixels from column `x` of row `y` on, and those at a distance of `radius` in four directions.
+struct Neighbourhood<'a> {
+    planes: &'a Planes,
+    x: usize,
+    y: usize,
+    radius: usize,
+}
+
+impl Neighbourhood<'_> {
+    /// Of a plane's bytes: the chunk, and those to its left, to its right, above and below.
+    #[inline(always)]
+    fn of<'a>(&self, plane: &'a [u8]) -> [&'a Bytes; 5] {
+        let Self { x, y, radius: r, .. } = *self;
+        let at = |x: usize, y: usize| plane[y * self.planes.stride + x..].first_chunk().unwrap_or(&[0; CHUNK]);
+        [at(x + r, y + r), at(x, y + r), at(x + 2 * r, y + r), at(x + r, y), at(x + r, y + 2 * r)]
+    }
+}

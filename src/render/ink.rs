@@ -1,0 +1,144 @@
+//! Paint for one pixel, and which bytes of a picture it goes to.
+
+use crate::image::{Color, Layout};
+
+/// Three colour components as the picture stores them, each multiplied by a weight, and that weight in 0..=256:
+/// 0 leaves the pixel alone, 256 hides it. What is premultiplied is mixed and averaged without a division.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ink(pub [u16; 4]);
+
+/// Weight of an ink that hides what is below.
+pub(super) const OPAQUE: u16 = 256;
+const ROUND: u16 = OPAQUE / 2;
+
+impl Ink {
+    pub const NONE: Self = Self([0; 4]);
+
+    /// # Panics
+    /// May do so where `weight` is above [`OPAQUE`].
+    pub const fn new([a, b, c]: [u8; 3], weight: u16) -> Self {
+        Self([a as u16 * weight, b as u16 * weight, c as u16 * weight, weight])
+    }
+
+    /// Component `index` of the ink over `old`.
+    #[inline(always)]
+    pub const fn over(&self, old: u8, index: usize) -> u8 {
+        ((old as u16 * (OPAQUE - self.0[3]) + self.0[index] + ROUND) >> 8) as u8
+    }
+
+    /// The ink over the first three bytes of a pixel; the fourth stays.
+    #[inline(always)]
+    pub const fn over_pixel(&self, old: [u8; 4]) -> [u8; 4] {
+        let old = u32::from_le_bytes(old);
+        let Self([a, b, c, weight]) = *self;
+        let keep = (OPAQUE - weight) as u32;
+        // The first and the third byte share a multiplication.
+        let outer = (old & 0x00ff_00ff) * keep + (a as u32 | (c as u32) << 16) + (ROUND as u32 | (ROUND as u32) << 16);
+        let middle = ((old >> 8) & 0xff) * keep + b as u32 + ROUND as u32;
+        ((outer >> 8) & 0x00ff_00ff | middle & 0xff00 | old & 0xff00_0000).to_le_bytes()
+    }
+
+    /// Four inks over four pixels of three bytes.
+    #[inline(always)]
+    pub fn over_four(inks: &[Self; 4], old: [u8; 12]) -> [u8; 12] {
+        std::array::from_fn(|k| inks[k / 3].over(old[k], k % 3))
+    }
+
+    /// The mean of two, rounded up.
+    #[inline(always)]
+    pub fn mean(self, other: Self) -> Self {
+        Self(std::array::from_fn(|k| (u32::from(self.0[k]) + u32::from(other.0[k])).div_ceil(2) as u16))
+    }
+
+    /// The mean of any number.
+    pub fn mean_of(inks: impl Iterator<Item = Self>) -> Self {
+        let (mut sum, mut n) = ([0; 4], 0);
+        for ink in inks {
+            n += 1;
+            sum.iter_mut().zip(ink.0).for_each(|(s, v)| *s += u32::from(v));
+        }
+        Self(sum.map(|s| s.checked_div(n).unwrap_or(0) as u16))
+    }
+}
+
+/// Where the bytes of an ink go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// The three components are neighbours: pixel after pixel, `offset` bytes into the plane's rows, `step` apart.
+    Packed { plane: usize, offset: usize, step: usize },
+    /// Each component is on its own.
+    Separate,
+}
+
+/// What a picture's pixels are made of: turns colours into inks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Medium {
+    pub color: Color,
+    pub packing: Packing,
+    /// Component that each byte of an ink belongs to.
+    pub order: [usize; 3],
+}
+
+impl Medium {
+    pub fn of(layout: &Layout) -> Self {
+        let color = layout.color;
+        let separate = Self { color, packing: Packing::Separate, order: [0, 1, 2] };
+        let [a, b, c] = layout.components[..] else { return separate };
+        let alike = |x: crate::image::Component| (x.plane, x.step, x.shift_x, x.shift_y) == (a.plane, a.step, 0, 0);
+        let mut order = [0, 1, 2];
+        order.sort_by_key(|&i| layout.components[i].offset);
+        let offsets = order.map(|i| layout.components[i].offset);
+        let offset = offsets[0];
+        if alike(a) && alike(b) && alike(c) && offsets == [offset, offset + 1, offset + 2] && matches!(a.step, 3 | 4) {
+            return Self { color, packing: Packing::Packed { plane: a.plane, offset, step: a.step }, order };
+        }
+        separate
+    }
+
+    /// The bytes, in an ink's order, of an RGB colour.
+    pub fn bytes(&self, rgb: [u8; 3]) -> [u8; 3] {
+        let stored = self.color.from_rgb(rgb);
+        self.order.map(|i| stored[i])
+    }
+
+    pub fn ink(&self, rgb: [u8; 3], weight: u16) -> Ink {
+        Ink::new(self.bytes(rgb), weight)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inks_mix_by_weight_and_exactly_at_both_ends() {
+        for old in [0, 1, 100, 254, 255] {
+            for new in [0, 7, 128, 255] {
+                for weight in 0..=OPAQUE {
+                    let ink = Ink::new([new, 255 - new, 3], weight);
+                    let share = f64::from(weight) / f64::from(OPAQUE);
+                    let exact = f64::from(old) + (f64::from(new) - f64::from(old)) * share;
+                    assert!((f64::from(ink.over(old, 0)) - exact).abs() <= 0.5);
+                    let expected = [0, 1, 2].map(|k| ink.over(old, k));
+                    let [pixel @ .., alpha] = ink.over_pixel([old, old, old, 99]);
+                    assert_eq!((pixel, alpha), (expected, 99));
+                    let four = Ink::over_four(&[Ink::NONE, ink, ink, Ink::NONE], [old; 12]);
+                    assert_eq!((&four[..3], &four[3..6], &four[6..9]), (&[old; 3][..], &expected[..], &expected[..]));
+                }
+                assert_eq!(Ink::NONE.over(old, 0), old);
+                assert_eq!(Ink::new([new; 3], OPAQUE).over(old, 0), new);
+            }
+        }
+    }
+
+    #[test]
+    fn a_mean_counts_what_is_covered() {
+        let (red, blue) = (Ink::new([200, 0, 0], 256), Ink::new([0, 0, 100], 128));
+        assert_eq!(red.mean(Ink::NONE), Ink::new([200, 0, 0], 128));
+        assert_eq!(red.mean(blue), Ink([200 * 128, 0, 100 * 64, 192]));
+        assert_eq!(blue.mean(blue), blue);
+        assert_eq!(Ink::mean_of([red, Ink::NONE, Ink::NONE, Ink::NONE].into_iter()), Ink::new([200, 0, 0], 64));
+        assert_eq!(Ink::mean_of([blue; 3].into_iter()), blue);
+        assert_eq!(Ink::mean_of([].into_iter()), Ink::NONE);
+    }
+}

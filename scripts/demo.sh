@@ -22,27 +22,25 @@ if [ ! -e "$input" ]; then
     exit 1
 fi
 
-# Everything in a pipeline description is split at blanks unless it is quoted.
-quoted() { printf '"%s"' "${1//\"/\\\"}"; }
-
 if [ -c "$input" ]; then
-    source="v4l2src device=$(quoted "$input") num-buffers=300"
+    source=(v4l2src device="$input" num-buffers=300)
     echo "Recording ten seconds from $input ..."
 else
-    source="filesrc location=$(quoted "$input") ! decodebin"
+    source=(filesrc location="$input" ! decodebin)
     echo "Reading $input ..."
 fi
 
 stills=$(mktemp -d)
 trap 'rm -rf "$stills"' EXIT
 mkdir -p "$(dirname "$output")"
-pipeline="$source ! videoconvert ! densepose ${DENSEPOSE:-} ! densepose-overlay ${OVERLAY:-}
-    ! progressreport name=done update-freq=1 silent=false ! tee name=t
-    t. ! queue ! videoconvert ! x264enc speed-preset=veryfast ! mp4mux ! filesink location=$(quoted "$output")
-    t. ! queue ! videorate drop-only=true ! video/x-raw,framerate=1/1 ! videoconvert ! pngenc
-    ! multifilesink location=$(quoted "$stills/%05d.png")"
-# gst-launch joins its arguments before it parses them, so one argument is the whole pipeline.
-if ! gst-launch-1.0 -q -e "$pipeline"; then
+read -ra densepose <<<"${DENSEPOSE:-}"
+read -ra overlay <<<"${OVERLAY:-}"
+if ! gst-launch-1.0 -q -e "${source[@]}" ! videoconvert \
+    ! densepose "${densepose[@]}" ! densepose-overlay "${overlay[@]}" \
+    ! progressreport name=done update-freq=1 silent=false ! tee name=t \
+    t. ! queue ! videoconvert ! x264enc speed-preset=veryfast ! mp4mux ! filesink location="$output" \
+    t. ! queue ! videorate drop-only=true ! video/x-raw,framerate=1/1 ! videoconvert ! pngenc \
+    ! multifilesink location="$stills/%05d.png"; then
     echo "The pipeline failed: see the error above." >&2
     exit 1
 fi

@@ -26,7 +26,10 @@ def _create(name: str, eps: float) -> EfficientNet:
             act_layer=nn.ReLU6,
             norm_layer=partial(nn.BatchNorm2d, eps=eps),
         )
-    model = timm.create_model(name, pretrained=False, bn_eps=eps)
+    try:
+        model = timm.create_model(name, pretrained=False, bn_eps=eps)
+    except (RuntimeError, TypeError) as error:  # unknown to timm, or of a family without this option
+        raise ValueError(f"timm cannot make backbone {name!r} of the EfficientNet family: {error}") from error
     if not isinstance(model, EfficientNet):
         raise ValueError(f"backbone {name!r} is a {type(model).__name__}; only timm's EfficientNet family is supported")
     return model
@@ -58,11 +61,13 @@ class Backbone(nn.Module):
             if index not in self.taps:
                 x = stage(x)
                 continue
-            x = stage[:-1](x)
-            expanded = _expand(stage[-1], x)
+            *blocks, last = stage
+            for block in blocks:
+                x = block(x)
+            expanded = _expand(last, x)
             features.append(expanded)
             if index != self.taps[-1]:
-                x = _project(stage[-1], expanded, x)
+                x = _project(last, expanded, x)
         return features
 
 

@@ -2,51 +2,38 @@
 
     python -m zoo.export CHECKPOINT --config NAME --out DIR
 
-The trunk takes (1,3,H,W) with symbolic H, W (multiples of 32), the heads (N,C,r,r) with symbolic N. BatchNorm
-and fusion weights are folded into convolutions and constants, layers whose output nobody reads are absent, and
-only plain operators remain (`OPERATORS`). Every stage is compared with PyTorch in ONNX Runtime before anything is
-written.
+The trunk takes (1,3,H,W) with symbolic H, W (multiples of 32), the heads (N,C,r,r) with symbolic N; `onnx_writer`
+makes the graphs. Every stage is compared with PyTorch in ONNX Runtime before anything is written.
 """
 
 import argparse
 import copy
 import hashlib
 import json
-import logging
 import os
 import sys
-import warnings
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
-from timm.layers import unfreeze_batch_norm_2d
 from torch import Tensor, nn
-from torch.export import Dim
 
 from zoo import checkpoint
 from zoo.config import CONFIGS, Config
 from zoo.network import ParsingRCNN
+from zoo.onnx_writer import ExportError, to_onnx
 from zoo.pooling import FEATURE_STRIDES
 
 FORMAT_VERSION = 1
-OPSET = 18
 TOLERANCE = 1e-4  # largest relative rms difference between ONNX Runtime and PyTorch
-
-# What a runtime has to support, and nothing else may slip in.
-OPERATORS = {"Add", "Clip", "Concat", "Conv", "ConvTranspose", "Gemm", "HardSigmoid", "HardSwish", "Mul", "Relu"}
-OPERATORS |= {"ReduceMean", "GlobalAveragePool", "Reshape", "Flatten", "Resize", "Sigmoid", "Slice"}
 
 FEATURES = ["p2", "p3", "p4", "p5"]
 LEVELS = [*FEATURES, "p6"]
+BOX_OUTPUTS = ["scores", "box_deltas"]
+CHARTS = ["coarse", "fine", "u", "v"]
 TRUNK_OUTPUTS = [*FEATURES, *(f"objectness_{level}" for level in LEVELS), *(f"deltas_{level}" for level in LEVELS)]
-
-
-class ExportError(RuntimeError):
-    """The exported network would not do what the PyTorch network does."""
 
 
 class _Trunk(nn.Module):
@@ -77,75 +64,45 @@ class _DensePoseHead(nn.Module):
         return tuple(self.model.densepose_head(rois))
 
 
-def _stage_onnx(stage: nn.Module, example: Tensor, dims: dict[int, Any], name: str, outputs: list[str]) -> bytes:
-    """The ONNX file of one stage; `dims` are the symbolic dimensions of its only input, called `name`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            stage,
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[name],
-            output_names=outputs,
-            dynamic_shapes=(dims,),
-            verbose=False,
-        )
-    proto = program.model_proto
-    _simplify(proto, {axis: str(symbol) for axis, symbol in zip(dims, "HW" if len(dims) == 2 else "N")})
-    onnx.checker.check_model(proto, full_check=True)
-    unknown = {node.op_type for node in proto.graph.node} - OPERATORS
-    if unknown:
-        raise ExportError(f"operators that the plugin's runtime may not support: {', '.join(sorted(unknown))}")
-    return proto.SerializeToString(deterministic=True)
-
-
-def _simplify(proto: onnx.ModelProto, symbols: dict[int, str]) -> None:
-    """Names the symbolic input dimensions, and drops what a runtime does not need and may stumble over.
-
-    Inferred shapes are expressions of torch's symbols; output dimensions other than channels stay unnamed, so that
-    a runtime derives them itself.
-    """
-    graph = proto.graph
-    del graph.value_info[:]
-    del proto.metadata_props[:]
-    del proto.functions[:]
-    for node in graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*graph.input, *graph.output, *graph.initializer):
-        del value.metadata_props[:]
-    for axis, symbol in symbols.items():
-        graph.input[0].type.tensor_type.shape.dim[axis].dim_param = symbol
-    for output in graph.output:
-        for dim in output.type.tensor_type.shape.dim:
-            if dim.HasField("dim_param"):
-                dim.ClearField("dim_param")
-    # torch names its nodes after Python objects; files of equal networks should be equal.
-    for index, node in enumerate(graph.node):
-        node.name = f"{node.op_type.lower()}_{index}"
-
-
 def relative_rms(value: np.ndarray, reference: np.ndarray) -> float:
     """Root of the mean squared difference, relative to that of the reference."""
     difference = np.sqrt(np.mean((value.astype(np.float64) - reference) ** 2))
     return float(difference / max(np.sqrt(np.mean(reference.astype(np.float64) ** 2)), 1e-12))
 
 
-def _verify(file: bytes, stage: nn.Module, inputs: list[Tensor], outputs: list[str], name: str) -> float:
-    """Largest relative rms difference between the file in ONNX Runtime and `stage`; `ExportError` above tolerance."""
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+class _Stage(NamedTuple):
+    """One file to write."""
+
+    name: str
+    module: nn.Module
+    input: str
+    shape: list[int | str]  # of the input; names are symbolic dimensions
+    outputs: list[str]
+    trials: list[dict[str, int]]  # values of the symbols to compare at
+
+    def onnx(self) -> bytes:
+        ranks = {name: 2 if name in BOX_OUTPUTS else 4 for name in self.outputs}
+        return to_onnx(self.module, self.input, self.shape, ranks).SerializeToString(deterministic=True)
+
+
+def _verify(stage: _Stage, file: bytes) -> float:
+    """Largest relative rms difference between the file in ONNX Runtime and PyTorch; `ExportError` above tolerance."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # small inputs; a pool of spinning threads only gets in others' way
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    generator = torch.Generator().manual_seed(0)
     worst = 0.0
-    for tensor in inputs:
-        expected = stage(tensor)
-        values = session.run(outputs, {session.get_inputs()[0].name: tensor.numpy()})
-        for output, value, reference in zip(outputs, values, expected, strict=True):
+    for symbols in stage.trials:
+        tensor = torch.randn([symbols.get(side, side) for side in stage.shape], generator=generator)
+        values = session.run(stage.outputs, {stage.input: tensor.numpy()})
+        for output, value, reference in zip(stage.outputs, values, stage.module(tensor), strict=True):
             if value.shape != tuple(reference.shape):
-                raise ExportError(f"{name}: {output} is {value.shape}, PyTorch's is {tuple(reference.shape)}")
+                raise ExportError(f"{stage.name}: {output} is {value.shape}, PyTorch's is {tuple(reference.shape)}")
             difference = relative_rms(value, reference.numpy())
             if not difference <= TOLERANCE:  # catches NaN, too
                 raise ExportError(
-                    f"{name}: {output} differs from PyTorch by {difference:.1e} (relative rms; at most {TOLERANCE:.0e})"
+                    f"{stage.name}: {output} differs from PyTorch by {difference:.1e} "
+                    f"(relative rms; at most {TOLERANCE:.0e})"
                 )
             worst = max(worst, difference)
     return worst
@@ -226,40 +183,24 @@ def export(model: ParsingRCNN, out: str | os.PathLike, provenance: dict | None =
     """
     config = model.config
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    # Frozen BatchNorm is arithmetic to the exporter; as BatchNorm it is folded into the convolutions.
-    model = unfreeze_batch_norm_2d(copy.deepcopy(model).cpu().float()).eval()
-    generator = torch.Generator().manual_seed(0)
-
-    def random(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator)
-
-    divisor = config.input.size_divisor
-    box_shape = (config.channels, config.box.resolution, config.box.resolution)
-    densepose_shape = (config.channels, config.densepose.resolution, config.densepose.resolution)
-    batch = {0: Dim("n", min=1)}
-    sides = {2: divisor * Dim("h", min=1), 3: divisor * Dim("w", min=1)}
-    stages = {
-        "trunk": (_Trunk(model), sides, "image", TRUNK_OUTPUTS, [(1, 3, 128, 192), (1, 3, 32, 64), (1, 3, 256, 160)]),
-        "box_head": (_BoxHead(model), batch, "rois", ["scores", "box_deltas"], [(n, *box_shape) for n in (3, 1, 17)]),
-        "densepose_head": (
-            _DensePoseHead(model),
-            batch,
-            "rois",
-            ["coarse", "fine", "u", "v"],
-            [(n, *densepose_shape) for n in (3, 1, 2)],
-        ),
-    }
-    files, differences = {}, {}
-    for name, (stage, dims, input_name, outputs, shapes) in stages.items():
-        inputs = [random(*shape) for shape in shapes]
-        files[name] = _stage_onnx(stage, inputs[0], dims, input_name, outputs)
-        differences[name] = _verify(files[name], stage, inputs, outputs, name)
+    model = copy.deepcopy(model).cpu().float().eval()
+    box_input = ["N", config.channels, config.box.resolution, config.box.resolution]
+    densepose_input = ["N", config.channels, config.densepose.resolution, config.densepose.resolution]
+    stages = [
+        _Stage("trunk", _Trunk(model), "image", [1, 3, "H", "W"], TRUNK_OUTPUTS, [{"H": 128, "W": 192}, {"H": 32, "W": 64}]),
+        _Stage("box_head", _BoxHead(model), "rois", box_input, BOX_OUTPUTS, [{"N": 1}, {"N": 7}]),
+        _Stage("densepose_head", _DensePoseHead(model), "rois", densepose_input, CHARTS, [{"N": 1}, {"N": 2}]),
+    ]
+    files, differences = {}, []
+    for stage in stages:
+        files[stage.name] = stage.onnx()
+        differences.append(_verify(stage, files[stage.name]))
 
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     provenance = {
         "parameters": parameters,
         "exporter": f"zoo.export, torch {torch.__version__.partition('+')[0]}",
-        "largest_difference": f"{max(differences.values()):.1e} relative rms, ONNX Runtime against PyTorch",
+        "largest_difference": f"{max(differences):.1e} relative rms, ONNX Runtime against PyTorch",
         **(provenance or {}),
     }
     contents = manifest(config, hashes, provenance, licence)
@@ -303,7 +244,6 @@ def main() -> None:
     )
     add_inference_arguments(parser)
     arguments = parser.parse_args()
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         model = checkpoint.load(arguments.checkpoint, arguments.config)
         model.config = tuned(model.config, arguments)

@@ -84,7 +84,7 @@ class Aspp(nn.Module):
         *branches, pooled = [conv(x) for conv in self.convs]
         # The pooled branch is the same everywhere, so its share of the projection is one vector per RoI.
         project = self.project[0]
-        local = project.in_channels - pooled.shape[1]
+        local = project.in_channels * len(branches) // len(self.convs)
         x = F.conv2d(torch.cat(branches, 1), project.weight[:, :local], project.bias)
         return F.relu(x + F.conv2d(pooled, project.weight[:, local:]))
 

@@ -1,0 +1,150 @@
+"""The exported folder: what the plugin reads, and that it does what PyTorch does."""
+
+import hashlib
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from zoo import export
+from zoo.config import CONFIGS
+from zoo.network import ParsingRCNN
+from zoo.tiny_fixture import OUT as FIXTURE
+
+
+# Operators that every runtime has, without shape arithmetic.
+PLAIN = {"Add", "Clip", "Concat", "Conv", "ConvTranspose", "Flatten", "Gemm", "GlobalAveragePool", "Mul", "Relu"}
+PLAIN |= {"Resize", "Slice"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.manual_seed(1)
+    model = ParsingRCNN(CONFIGS["tiny"].tuned(post_nms_topk=7)).eval()
+    for name, buffer in model.named_buffers():
+        if name.endswith("running_var"):
+            buffer.uniform_(0.5, 2)  # so that folding has something to fold
+    out = tmp_path_factory.mktemp("export") / "model"
+    export.export(model, out, {"trained_on": "nothing"}, "MIT")
+    return out, model
+
+
+def test_manifest(folder):
+    out, model = folder
+    manifest = json.loads((out / "model.json").read_text())
+    assert (manifest["format"], manifest["version"], manifest["licence"]) == ("densepose-model", 1, "MIT")
+    assert manifest["provenance"]["trained_on"] == "nothing"
+    assert manifest["provenance"]["parameters"] == sum(p.numel() for p in model.parameters())
+    assert manifest["rpn"]["post_nms_topk"] == 7
+    assert manifest["rpn"]["levels"][4] == {
+        "objectness": "objectness_p6",
+        "deltas": "deltas_p6",
+        "stride": 64,
+        "sizes": [256],
+    }
+    assert manifest["box_head"]["classes"] == ["person", "background"]
+    for stage in manifest["stages"].values():
+        assert hashlib.sha256((out / stage["file"]).read_bytes()).hexdigest() == stage["sha256"]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["model.json", *(stage["file"] for stage in manifest["stages"].values())]
+    )
+
+
+def test_graphs_are_plain(folder):
+    out, _ = folder
+    for stage, symbols in (("trunk", [1, 3, "H", "W"]), ("box_head", ["N", 16, 7, 7]), ("densepose_head", ["N", 16, 16, 16])):
+        graph = onnx.load(out / f"{stage}.onnx").graph
+        dims = graph.input[0].type.tensor_type.shape.dim
+        assert [dim.dim_param or dim.dim_value for dim in dims] == symbols
+        assert {node.op_type for node in graph.node} <= PLAIN
+        # Runtimes derive the outputs' sizes; symbols of ours might contradict theirs.
+        for output in graph.output:
+            assert not any(dim.dim_param for dim in output.type.tensor_type.shape.dim)
+    trunk = onnx.load(out / "trunk.onnx").graph
+    # Backbone without its last projection, laterals, separable blocks, RPN head on five levels; BatchNorm adds none.
+    assert sum(node.op_type == "Conv" for node in trunk.node) == (1 + 2 + 3 * 5 - 1) + 4 + 2 * 9 + 4 * 5
+    assert sum(node.op_type == "Mul" for node in trunk.node) == 14  # one per fusion input
+
+
+def test_other_sizes_run(folder):
+    out, model = folder
+    session = onnxruntime.InferenceSession(out / "trunk.onnx")
+    image = torch.randn(1, 3, 96, 224)
+    with torch.no_grad():
+        expected = model.eval().trunk(image)
+    (p3, deltas) = session.run(["p3", "deltas_p6"], {"image": image.numpy()})
+    assert export.relative_rms(p3, expected.features[1].numpy()) < 1e-5
+    assert export.relative_rms(deltas, expected.deltas[4].numpy()) < 1e-5
+
+
+def test_a_difference_is_refused(folder):
+    """The check on export compares with the PyTorch network it is given."""
+    out, model = folder
+    other = ParsingRCNN(CONFIGS["tiny"]).eval()
+    file = (out / "box_head.onnx").read_bytes()
+    stage = export._Stage("box_head", export._BoxHead(other), "rois", ["N", 16, 7, 7], export.BOX_OUTPUTS, [{"N": 2}])
+    with torch.no_grad(), pytest.raises(export.ExportError, match="scores differs from PyTorch"):
+        export._verify(stage, file)
+
+
+def test_numbers_that_are_none_are_refused(tmp_path):
+    model = ParsingRCNN(CONFIGS["tiny"]).eval()
+    torch.nn.init.constant_(model.roi_heads["box_predictor"].cls_score.bias, float("nan"))
+    with pytest.raises(export.ExportError, match="box_head: scores"):
+        export.export(model, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+class _Unknown(torch.nn.Module):
+    def forward(self, x):
+        return (torch.special.erf(x),)
+
+
+class _NormFirst(torch.nn.Sequential):
+    def __init__(self):
+        super().__init__(torch.nn.BatchNorm2d(3))
+
+    def forward(self, x):
+        return (super().forward(x),)
+
+
+@pytest.mark.parametrize(("module", "message"), [(_Unknown(), "erf"), (_NormFirst(), "BatchNorm")])
+def test_what_cannot_be_written_is_named(module, message):
+    with pytest.raises(export.ExportError, match=message):
+        export.to_onnx(module, "x", [1, 3, 4, 4], {"y": 4})
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return np.load(FIXTURE / "reference.npz")
+
+
+def test_fixture_is_small_and_whole():
+    manifest = json.loads((FIXTURE / "model.json").read_text())
+    size = 0
+    for stage in manifest["stages"].values():
+        data = (FIXTURE / stage["file"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == stage["sha256"]
+        size += len(data)
+    assert size < 500_000
+    assert (FIXTURE / "reference.npz").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("stage", "source", "outputs"),
+    [
+        ("trunk", "input", export.TRUNK_OUTPUTS),
+        ("box_head", "box_rois", ["box_scores", "box_deltas"]),
+        ("densepose_head", "densepose_rois", ["coarse", "fine", "u", "v"]),
+    ],
+)
+def test_fixture_files_give_the_reference(reference, stage, source, outputs):
+    session = onnxruntime.InferenceSession(FIXTURE / f"{stage}.onnx")
+    names = ["scores" if name == "box_scores" else name for name in outputs]
+    values = session.run(names, {session.get_inputs()[0].name: reference[source]})
+    for name, value in zip(outputs, values):
+        expected = reference[name]
+        assert export.relative_rms(value[: len(expected)], expected) < 1e-4, name

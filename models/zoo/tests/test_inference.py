@@ -1,0 +1,115 @@
+"""PyTorch inference: sizes, suppression, charts, and pictures that are awkward."""
+
+import numpy as np
+import pytest
+import torch
+
+from zoo import inference
+from zoo.config import CONFIGS, BoxHead, Input, Rpn
+from zoo.heads import DensePoseOutput
+from zoo.network import ParsingRCNN, Trunk
+
+
+@pytest.mark.parametrize(
+    ("picture", "short", "expected"),
+    [
+        ((720, 1280), 512, (512, 910)),
+        ((720, 1280), 400, (400, 711)),
+        ((1280, 720), 256, (455, 256)),
+        ((100, 1000), 512, (133, 1333)),  # the long side limits
+        ((1, 1), 256, (256, 256)),
+        ((1, 5000), 256, (1, 1333)),
+    ],
+)
+def test_input_size(picture, short, expected):
+    assert inference.input_size(*picture, Input(short_side=short)) == expected
+
+
+def test_normalise_pads_after_normalising():
+    config = Input()
+    image = inference.normalise(np.full((40, 70, 3), 128, np.uint8), config)
+    assert image.shape == (1, 3, 64, 96)
+    assert image[0, 0, 0, 0].item() == pytest.approx((128 - 123.675) / 58.395)
+    assert image[:, :, 40:].abs().max() == 0 and image[:, :, :, 70:].abs().max() == 0
+
+
+def _trunk(logits: torch.Tensor, deltas: torch.Tensor | None = None) -> Trunk:
+    deltas = torch.zeros(1, 4, *logits.shape[-2:]) if deltas is None else deltas
+    return Trunk([], [logits], [deltas])
+
+
+def test_proposals_are_clipped_suppressed_and_ranked():
+    rpn = Rpn(strides=(16,), sizes=(32,), aspect_ratios=(1.0,), nms_threshold=0.3, post_nms_topk=2)
+    logits = torch.full((1, 1, 3, 4), -10.0)
+    logits[0, 0, 1, 1], logits[0, 0, 1, 2], logits[0, 0, 2, 3] = 3.0, 2.0, 1.0
+    boxes, scores = inference.propose(rpn, _trunk(logits), (40, 56))
+    # (1,2) overlaps (1,1) by 1/3 and is dropped; (2,3) is cut at the picture's edge.
+    assert boxes.tolist() == [[0, 0, 32, 32], [32, 16, 56, 40]]
+    assert scores.tolist() == [3, 1]
+
+
+def test_proposals_without_numbers_are_dropped():
+    rpn = Rpn(strides=(16,), sizes=(32,), aspect_ratios=(1.0,))
+    logits = torch.full((1, 1, 2, 2), float("nan"))
+    boxes, scores = inference.propose(rpn, _trunk(logits), (32, 32))
+    assert boxes.shape == (0, 4) and scores.shape == (0,)
+
+
+def test_select_is_strict_about_the_threshold_and_ignores_background():
+    box = BoxHead(score_threshold=0.5)
+    proposals = torch.tensor([[0.0, 0, 10, 20], [20, 0, 30, 20], [40, 0, 50, 20], [0, 0, 10, 19]])
+    scores = torch.tensor([[2.0, 0], [0, 2], [1, 1], [1, 0]])  # person, background, exactly 0.5, duplicate
+    detections = inference.select(box, proposals, scores, torch.zeros(4, 4), (100, 100))
+    assert detections.boxes.tolist() == [[0, 0, 10, 20]]
+    assert detections.scores.item() == pytest.approx(1 / (1 + np.exp(-2)))
+
+
+def test_charts_to_iuv():
+    """Left half background, right half part 3 with U from channel 3, and V outside its range."""
+    coarse, fine = torch.zeros(1, 2, 8, 8), torch.zeros(1, 25, 8, 8)
+    u, v = torch.zeros(1, 25, 8, 8), torch.zeros(1, 25, 8, 8)
+    coarse[:, 0, :, :4], coarse[:, 1, :, 4:] = 5, 5
+    fine[:, 3] = 1
+    u[:, 3], u[:, 4], v[:, 3] = 0.5, 0.9, 1.7
+    iuv = inference.charts_to_iuv(DensePoseOutput(coarse, fine, u, v), 0, width=16, height=4)
+    assert iuv.shape == (4, 16, 3) and iuv.dtype == np.uint8
+    assert (iuv[:, :7] == 0).all()
+    assert (iuv[:, 9:] == (3, 128, 255)).all()
+
+
+def test_charts_without_numbers_are_background_or_zero():
+    nan = torch.full((1, 25, 4, 4), float("nan"))
+    iuv = inference.charts_to_iuv(DensePoseOutput(nan[:, :2], nan, nan, nan), 0, 5, 5)
+    assert iuv.shape == (5, 5, 3)
+
+
+@pytest.fixture(scope="module")
+def eager():
+    """A tiny network that reports persons whatever it sees."""
+    torch.manual_seed(0)
+    model = ParsingRCNN(CONFIGS["tiny"].tuned(score_threshold=0.0))
+    torch.nn.init.normal_(model.roi_heads["box_predictor"].cls_score.weight)
+    return model
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (33, 47), (240, 320)])
+def test_estimate_stays_inside_the_picture(eager, shape):
+    rng = np.random.default_rng(0)
+    persons = inference.estimate(eager, rng.integers(0, 256, (*shape, 3), dtype=np.uint8))
+    assert persons
+    for person in persons:
+        assert person.iuv.shape == (person.h, person.w, 3)
+        assert person.x >= 0 and person.y >= 0 and person.iuv[..., 0].max() <= 24
+        assert person.x + person.w <= max(shape[1], person.x + 1) and person.y + person.h <= max(shape[0], person.y + 1)
+    assert [person.score for person in persons] == sorted((person.score for person in persons), reverse=True)
+
+
+def test_estimate_refuses_what_is_no_picture(eager):
+    for bad in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)):
+        with pytest.raises(ValueError, match="uint8 RGB"):
+            inference.estimate(eager, bad)
+
+
+def test_nobody(eager):
+    model = ParsingRCNN(CONFIGS["tiny"].tuned(score_threshold=1.0))
+    assert inference.estimate(model, np.zeros((50, 60, 3), np.uint8)) == []

@@ -94,7 +94,10 @@ class Trainer:
         checkpoint.load_state(self.model, saved["raw"], self.path)
         self._prepare()
         checkpoint.load_state(self.average, saved["model"], self.path)
+        rates = [group["peak"] for group in self.optimizer.param_groups]  # today's, not those of the earlier start
         self.optimizer.load_state_dict(saved["optimizer"])
+        for group, rate in zip(self.optimizer.param_groups, rates):
+            group["peak"] = rate
         self.step, self.seconds = saved["step"], saved["seconds"]
 
     def _prepare(self) -> None:

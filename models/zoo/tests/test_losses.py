@@ -5,7 +5,7 @@ import math
 import torch
 
 from zoo import losses
-from zoo.augment import IGNORE
+from zoo.augment import IGNORE, MIRRORED_PARTS
 from zoo.targets import DensePoseTargets
 
 
@@ -66,3 +66,19 @@ def test_every_term_has_a_weight():
     terms |= losses.box_losses(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), four, four + 1)
     assert set(terms) == set(losses.WEIGHTS)
     assert terms["rpn_box"] == 4.0
+
+
+def test_a_hand_outweighs_background():
+    truth, maps = densepose_case()
+    truth.part[0, 0], truth.part[0, 1], truth.part[0, 2] = 0, 3, IGNORE
+    maps[1].data[:, 3] = 5.0  # sure of a hand everywhere: right in one of the two known rows
+    terms = losses.densepose_losses(*maps, truth, torch.ones(1))
+    wrong = math.log(24 + math.exp(5.0))
+    background, hand = losses.PART_WEIGHTS[0], losses.PART_WEIGHTS[3]
+    expected = (background * wrong + hand * (wrong - 5.0)) / (background + hand)
+    assert math.isclose(terms["fine"].item(), expected, rel_tol=1e-5)
+
+
+def test_there_is_a_weight_for_every_part_the_same_on_both_sides():
+    assert len(losses.PART_WEIGHTS) == 25
+    assert all(losses.PART_WEIGHTS[a] == losses.PART_WEIGHTS[b] for a, b in MIRRORED_PARTS)

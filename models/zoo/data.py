@@ -30,7 +30,7 @@ from .augment import IGNORE, MAX_PEOPLE, PARTS, SOMEBODY, UNKNOWN
 TEACHER_UV_WEIGHT = 0.5  # teacher U, V are off by 0.07 on average, rendered ones are exact
 SMALLEST_SIDE = 10  # a person with a shorter box side is nobody one could learn from
 SMALLEST_VISIBLE = 0.08  # nor is one of whom less than this share is seen
-SHAPES = [(256, 256), (256, 256), (224, 288), (288, 224)]  # (height, width) of training scenes, drawn per batch
+SHAPES = [(256, 256), (224, 160), (224, 160), (192, 224)]  # (height, width) of training scenes, drawn per batch
 
 
 class DataError(ValueError):

@@ -210,13 +210,14 @@ class Canvas:
         whose = label[..., 3]
         people = (whose > 0) & (whose <= MAX_PEOPLE)
         whose[people] += len(self.uv_weight)
+        view, marks = self.image[y0:y1, x0:x1], self.label[y0:y1, x0:x1]
         if cut_out:
             seen = people.astype(np.uint8) * 255
-        alpha = cv2.blur(seen, (3, 3)) if cut_out else seen
-        alpha = cv2.merge([alpha] * 3).astype(np.float32) / 255.0
-        behind = self.image[y0:y1, x0:x1]
-        self.image[y0:y1, x0:x1] = (behind + (image.astype(np.float32) - behind) * alpha + 0.5).astype(np.uint8)
-        self.label[y0:y1, x0:x1][seen > 0] = label[seen > 0]
+            alpha = cv2.merge([cv2.blur(seen, (3, 3))] * 3).astype(np.float32) / 255.0
+            view[:] = view + (image.astype(np.float32) - view) * alpha + 0.5
+        else:
+            view[seen > 0] = image[seen > 0]
+        marks[seen > 0] = label[seen > 0]
         zoom = abs(np.linalg.det(matrix[:, :2]))
         for number in range(1, picture.people + 1):
             self.uv_weight.append(picture.uv_weight)

@@ -49,7 +49,7 @@ class PoseLibrary:
     def sample(self, rng, upper_body=False):
         """A random pose; `upper_body` prefers what people do in front of a webcam."""
         kind = rng.random()
-        if self.folder is None or kind < (0.8 if upper_body else 0.45):
+        if not self.clips or kind < (0.8 if upper_body else 0.45):
             pose = everyday(rng, self.skeleton, seated=rng.random() < 0.3)
         else:
             paths = self.clips

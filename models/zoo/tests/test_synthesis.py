@@ -399,6 +399,56 @@ def test_garment_follows_the_body():
     np.testing.assert_allclose(garment.pose(garment.fit(figure), posed.transforms), posed.vertices[vertices], atol=1e-4)
 
 
+@pytest.fixture
+def assets_folder(tmp_path, monkeypatch):
+    """A training data folder in small: labels left/right on the MakeHuman faces, plain pictures, no garments."""
+    model, folder = body(), tmp_path / "assets"
+    monkeypatch.setattr("zoo.synthesis.assets.MakeHuman", body)  # read once, shapes kept between runs
+    for name in ("body", "poses", "skins", "wardrobe", "textures", "backgrounds"):
+        (folder / name).mkdir(parents=True)
+    count = model.faces.max() + 1
+    face, bary = np.zeros(count, np.int32), np.zeros((count, 3), np.float32)
+    for corner in range(3):
+        vertex = model.faces[:, corner]
+        face[vertex], bary[vertex] = np.arange(len(vertex)), np.eye(3)[corner]
+    np.savez(folder / "body" / "smpl2mh.npz", mh_faces=model.faces, face=face, bary=bary)
+    left = model.vertices[model.faces, 0].mean(1) > 0
+    np.savez(folder / "body" / "charts.npz", faces=model.faces, face_part=np.where(left, 24, 23).astype(np.uint8),
+             corner_u=model.face_uv[..., 0], corner_v=model.face_uv[..., 1])
+    np.savez(folder / "textures" / "smpl_uv.npz", vt=model.face_uv.reshape(-1, 2), faces=model.faces,
+             faces_vt=np.arange(3 * len(model.faces)).reshape(-1, 3))
+    cv2.imwrite(str(folder / "a.png"), np.full((64, 64, 3), 170, np.uint8))
+    skin = {"file": "../a.png", "sex": "male", "age": "young", "group": "asian", "people": "none detected"}
+    for name, index in (("skins", [skin]), ("textures", [skin]), ("backgrounds", [skin]), ("wardrobe", [])):
+        (folder / name / "index.json").write_text(json.dumps(index))
+    return folder
+
+
+@needs_body
+def test_dataset_is_decided_by_its_seed_and_may_be_continued(assets_folder, tmp_path):
+    def run(name, count, seed="3"):
+        out = tmp_path / name
+        arguments = ["--assets", str(assets_folder), "--out", str(out), "--count", str(count), "--seed", seed]
+        assert synthesize.main(arguments + ["--size", "64"]) == 0
+        return out, [json.loads(line) for line in (out / "index.jsonl").read_text().splitlines()]
+
+    first, entries = run("first", 4)
+    run("second", 2)
+    second, again = run("second", 4)
+    assert entries == again and len(entries) >= 3
+    for entry in entries:
+        for key in ("file", "iuv", "person"):
+            assert (first / entry[key]).read_bytes() == (second / entry[key]).read_bytes()
+        iuv, person = (cv2.imread(str(first / entry[k]), cv2.IMREAD_UNCHANGED) for k in ("iuv", "person"))
+        assert person.max() == len(entry["boxes"]) and set(np.unique(iuv[..., 0])) <= {0, 23, 24, 255}
+        assert not iuv[(iuv[..., 0] == 0) | (iuv[..., 0] == 255)][:, 1:].any()
+        for k, (x0, y0, x1, y1) in enumerate(entry["boxes"], 1):
+            ys, xs = np.nonzero(person == k)
+            assert [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1] == [x0, y0, x1, y1]
+    other, _ = run("other", 1, seed="4")
+    assert next(other.glob("*.jpg")).read_bytes() != (first / entries[0]["file"]).read_bytes()
+
+
 @needs_body
 def test_incomplete_assets_are_named(tmp_path):
     for name in ("body", "poses", "skins", "wardrobe", "textures", "backgrounds"):

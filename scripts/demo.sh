@@ -37,7 +37,7 @@ read -ra densepose <<<"${DENSEPOSE:-}"
 read -ra overlay <<<"${OVERLAY:-}"
 if ! gst-launch-1.0 -q -e "${source[@]}" ! videoconvert \
     ! densepose "${densepose[@]}" ! densepose-overlay "${overlay[@]}" \
-    ! progressreport name=done update-freq=1 silent=false ! tee name=t \
+    ! progressreport name=done update-freq=5 silent=false ! tee name=t \
     t. ! queue ! videoconvert ! x264enc speed-preset=veryfast ! mp4mux ! filesink location="$output" \
     t. ! queue ! videorate drop-only=true ! video/x-raw,framerate=1/1 ! videoconvert ! pngenc \
     ! multifilesink location="$stills/%05d.png"; then

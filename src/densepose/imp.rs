@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -217,7 +216,7 @@ impl BaseTransformImpl for DensePose {
         let unusable = |e| gst::error_msg!(gst::ResourceError::OpenRead, ["{e}"]);
         let started = Instant::now();
         let model = match &settings.model {
-            Some(directory) => Model::open(&PathBuf::from(directory)),
+            Some(directory) => Model::open(directory),
             None => Model::embedded(),
         };
         let estimator = model.and_then(|m| Estimator::new(&m, settings.options())).map_err(unusable)?;

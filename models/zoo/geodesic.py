@@ -3,8 +3,8 @@
 As DensePose's own evaluation does (Guler et al., CVPR 2018; detectron2's DensePoseCocoEval), a label stands for the
 chart vertex whose U, V are nearest, and two labels are as far apart as their vertices are along the mesh. The mesh
 is SMPL's in a spread pose, 1.66 m tall; distances are shortest paths over its edges and over the straight lines
-between the far corners of neighbouring triangles, which overestimate true geodesics by a few per cent (edges alone by
-up to a fifth). A vertex of the torso stands for about 3 cm, one of a hand for half a centimetre.
+between the far corners of neighbouring triangles. They exceed true geodesics by 1 % on average (19 of 20 by less than
+2 %; edges alone by 4 %). Vertices are 2 cm apart on the torso, 3 cm on the thighs, 1 cm on hands and head.
 """
 
 from __future__ import annotations

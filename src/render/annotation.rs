@@ -40,14 +40,13 @@ impl Annotation {
         let (x, y) = (i64::from(person.x), i64::from(person.y));
         let span = |start: i64, length: usize| start..start.saturating_add(i64::try_from(length).unwrap_or(i64::MAX));
         let side = width.min(height) as i64;
-        let scale = ((side + 180) / 360).max(1);
         Some(Self {
             columns: span(x, person.width()),
             rows: span(y, person.height()),
-            line: ((side + 180) / 360).max(1),
+            line: rounded(side, 360),
             ink: medium.ink(id_color(person.id), OPAQUE),
             framed: style.boxes,
-            label: style.labels.then(|| Label::new(person, scale, medium, width as i64)),
+            label: style.labels.then(|| Label::new(person, rounded(side, 300), medium, width as i64)),
         })
     }
 
@@ -107,6 +106,11 @@ impl Label {
             }
         }
     }
+}
+
+/// `side / unit`, to the nearest whole number from 1 on.
+fn rounded(side: i64, unit: i64) -> i64 {
+    ((side + unit / 2) / unit).max(1)
 }
 
 /// A bright colour for an id. Turning the hue by the golden ratio keeps those of neighbouring ids apart.

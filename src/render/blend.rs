@@ -2,7 +2,8 @@
 
 use super::ink::{Ink, Medium, Packing};
 use super::layer::Layer;
-use crate::image::ImageMut;
+use crate::image::{Component, ImageMut};
+use crate::simd::vectorised;
 
 /// Draws the layer's first `rows` rows over the picture's from `top` on. `scratch` is room for averaged inks.
 pub(super) fn blend(
@@ -27,65 +28,69 @@ pub(super) fn blend(
                 if step == 4 { packed4(pixels, inks) } else { packed3(pixels, inks) }
             }
         }
-        Packing::Separate => {
-            let mut reduced = None;
-            for index in 0..medium.color.components() {
-                let component = image.layout().components[index];
-                let shifts = (component.shift_x, component.shift_y);
-                if shifts == (0, 0) {
-                    for row in 0..rows {
-                        blend_row(
-                            image,
-                            index,
-                            component.step,
-                            top + row,
-                            columns.start,
-                            &layer.row(row)[columns.clone()],
-                        );
-                    }
-                    continue;
-                }
-                if reduced.replace(shifts) != Some(shifts) {
-                    reduce(layer, rows, shifts, scratch);
-                }
-                let start = columns.start >> component.shift_x;
-                let samples = ((columns.end - 1) >> component.shift_x) + 1 - start;
-                for (row, inks) in scratch.chunks(samples).enumerate() {
-                    blend_row(image, index, component.step, (top >> component.shift_y) + row, start, inks);
-                }
+        Packing::Separate => separate(image, medium.color.components(), top, rows, layer, scratch),
+    }
+}
+
+/// Component by component; those of the same subsampling share their averaged inks.
+fn separate(image: &mut ImageMut, count: usize, top: usize, rows: usize, layer: &Layer, scratch: &mut Vec<Ink>) {
+    let columns = layer.touched();
+    let mut reduced = None;
+    for index in 0..count {
+        let Component { step, shift_x, shift_y, .. } = image.layout().components[index];
+        let start = columns.start >> shift_x;
+        if (shift_x, shift_y) == (0, 0) {
+            for row in 0..rows {
+                let samples = &mut image.row_mut(index, top + row)[start * step..];
+                blend_samples(samples, step, index, &layer.row(row)[columns.clone()]);
             }
+            continue;
+        }
+        if reduced.replace((shift_x, shift_y)) != Some((shift_x, shift_y)) {
+            reduce(layer, rows, (shift_x, shift_y), scratch);
+        }
+        let count = ((columns.end - 1) >> shift_x) + 1 - start;
+        for (row, inks) in scratch.chunks(count).enumerate() {
+            let samples = &mut image.row_mut(index, (top >> shift_y) + row)[start * step..];
+            blend_samples(samples, step, index, inks);
         }
     }
 }
 
-fn packed3(pixels: &mut [u8], inks: &[Ink]) {
-    let (fours, rest) = pixels.as_chunks_mut::<12>();
-    let (ink_fours, rest_inks) = inks.as_chunks::<4>();
-    fours.iter_mut().zip(ink_fours).for_each(|(pixels, inks)| *pixels = Ink::over_four(inks, *pixels));
-    for (pixel, ink) in rest.as_chunks_mut::<3>().0.iter_mut().zip(rest_inks) {
-        *pixel = std::array::from_fn(|k| ink.over(pixel[k], k));
+vectorised! {
+    fn packed3(pixels: &mut [u8], inks: &[Ink]) {
+        let (fours, rest) = pixels.as_chunks_mut::<12>();
+        let (ink_fours, rest_inks) = inks.as_chunks::<4>();
+        fours.iter_mut().zip(ink_fours).for_each(|(pixels, inks)| *pixels = Ink::over_four(inks, *pixels));
+        for (pixel, ink) in rest.as_chunks_mut::<3>().0.iter_mut().zip(rest_inks) {
+            *pixel = std::array::from_fn(|k| ink.over(pixel[k], k));
+        }
     }
 }
 
-/// The last pixel comes without its fourth byte, which may lie outside the buffer.
-fn packed4(pixels: &mut [u8], inks: &[Ink]) {
-    let (pixels, last) = pixels.as_chunks_mut::<4>();
-    pixels.iter_mut().zip(inks).for_each(|(pixel, ink)| *pixel = ink.over_pixel(*pixel));
-    packed3(last, &inks[pixels.len()..]);
+vectorised! {
+    /// The last pixel comes without its fourth byte, which may lie outside the buffer.
+    fn packed4(pixels: &mut [u8], inks: &[Ink]) {
+        let (pixels, last) = pixels.as_chunks_mut::<4>();
+        pixels.iter_mut().zip(inks).for_each(|(pixel, ink)| *pixel = ink.over_pixel(*pixel));
+        packed3(last, &inks[pixels.len()..]);
+    }
 }
 
-/// Draws component `index` of the inks on its row `y`, from sample `start` on.
-fn blend_row(image: &mut ImageMut, index: usize, step: usize, y: usize, start: usize, inks: &[Ink]) {
-    let samples = &mut image.row_mut(index, y)[start * step..];
-    match step {
-        1 => eights::<1, 8>(samples, index, inks),
-        2 => eights::<2, 16>(samples, index, inks),
-        4 => eights::<4, 32>(samples, index, inks),
-        _ => singles(samples, step, index, inks),
+vectorised! {
+    /// Draws component `index` of the inks on samples that are `step` apart.
+    fn blend_samples(samples: &mut [u8], step: usize, index: usize, inks: &[Ink]) {
+        match step {
+            1 => eights::<1, 8>(samples, index, inks),
+            2 => eights::<2, 16>(samples, index, inks),
+            4 => eights::<4, 32>(samples, index, inks),
+            _ => singles(samples, step, index, inks),
+        }
     }
 }
 
 /// Eight samples at a time, in blocks of constant size, of which the compiler makes the most.
+#[inline(always)]
 fn eights<const STEP: usize, const BYTES: usize>(samples: &mut [u8], index: usize, inks: &[Ink]) {
     let (blocks, _) = samples.as_chunks_mut::<BYTES>();
     let (eights, _) = inks.as_chunks::<8>();
@@ -105,8 +110,28 @@ fn eight<const STEP: usize, const BYTES: usize, const INDEX: usize>(block: &mut 
     mixed.iter().enumerate().for_each(|(k, &v)| block[k * STEP] = v);
 }
 
+#[inline(always)]
 fn singles(samples: &mut [u8], step: usize, index: usize, inks: &[Ink]) {
     samples.iter_mut().step_by(step).zip(inks).for_each(|(s, ink)| *s = ink.over(*s, index));
+}
+
+vectorised! {
+    /// Appends the means of blocks of two by two inks; at an odd end, of two.
+    fn mean_of_fours(upper: &[Ink], lower: &[Ink], out: &mut Vec<Ink>) {
+        let (upper, upper_rest) = upper.as_chunks::<2>();
+        let (lower, lower_rest) = lower.as_chunks::<2>();
+        out.extend(upper.iter().zip(lower).map(|([a, b], [c, d])| a.mean(*c).mean(b.mean(*d))));
+        out.extend(upper_rest.iter().zip(lower_rest).map(|(a, b)| a.mean(*b)));
+    }
+}
+
+vectorised! {
+    /// Appends the means of pairs of inks; at an odd end, one ink.
+    fn mean_of_pairs(inks: &[Ink], out: &mut Vec<Ink>) {
+        let (pairs, rest) = inks.as_chunks::<2>();
+        out.extend(pairs.iter().map(|[a, b]| a.mean(*b)));
+        out.extend(rest);
+    }
 }
 
 /// Averages the inks over samples of `1 << shifts.0` by `1 << shifts.1` pixels into `out`, row after row.
@@ -119,18 +144,9 @@ fn reduce(layer: &Layer, rows: usize, (shift_x, shift_y): (u32, u32), out: &mut 
     for top in (0..rows).step_by(1 << shift_y) {
         let height = (rows - top).min(1 << shift_y);
         let rows = top..top + height;
-        // The common subsamplings with blocks of constant size; the last one is smaller where the size is odd.
-        let (pairs, rest) = layer.row(top)[columns.clone()].as_chunks::<2>();
         match (size, height) {
-            (2, 1) => {
-                out.extend(pairs.iter().map(|[a, b]| a.mean(*b)));
-                out.extend(rest);
-            }
-            (2, 2) => {
-                let (lower, lower_rest) = layer.row(top + 1)[columns.clone()].as_chunks::<2>();
-                out.extend(pairs.iter().zip(lower).map(|([a, b], [c, d])| a.mean(*b).mean(c.mean(*d))));
-                out.extend(rest.iter().zip(lower_rest).map(|(a, b)| a.mean(*b)));
-            }
+            (2, 1) => mean_of_pairs(&layer.row(top)[columns.clone()], out),
+            (2, 2) => mean_of_fours(&layer.row(top)[columns.clone()], &layer.row(top + 1)[columns.clone()], out),
             _ => out.extend(columns.clone().step_by(size).map(|start| {
                 let end = columns.end.min(start + size);
                 Ink::mean_of(rows.clone().flat_map(|row| layer.row(row)[start..end].iter().copied()))

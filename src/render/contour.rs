@@ -6,6 +6,7 @@
 use super::ink::{Ink, Medium};
 use super::style::Style;
 use crate::person::{IuvMap, PARTS};
+use crate::simd::vectorised;
 
 /// Lines of each coordinate per part, at the middles of as many equal steps from 0 to 255.
 const LEVELS: usize = 10;
@@ -64,23 +65,27 @@ impl Contours {
 
     /// Draws columns `start..` of row `y` of a surveyed map.
     pub fn row(&self, planes: &Planes, y: usize, start: usize, inks: &mut [Ink]) {
-        for (chunk, inks) in inks.chunks_mut(CHUNK).enumerate() {
-            let hood = Neighbourhood { planes, x: start + chunk * CHUNK, y, radius: self.radius };
-            let [part, neighbours @ ..] = hood.of(&planes.part);
-            if *part == [0; CHUNK] {
-                continue;
-            }
-            let [left, right, above, below] = neighbours.map(|n| lanes(|k| ones(n[k] == part[k])));
-            let (across, down) = (Sides::new(left, right), Sides::new(above, below));
-            let u = self.lines(hood.of(&planes.u), &across, &down);
-            let v = self.lines(hood.of(&planes.v), &across, &down);
-            let body = lanes(|k| ones(part[k] > 0));
-            let shade = lanes(|k| u.shade[k].max(v.shade[k]) & body[k]);
-            let line = lanes(|k| if u.shade[k] >= v.shade[k] { u.line[k] } else { v.line[k] });
-            for (k, ink) in inks.iter_mut().enumerate() {
-                if shade[k] > 0 {
-                    *ink = self.inks[line[k] as usize][shade[k] as usize];
-                }
+        draw_row(self, planes, y, start, inks);
+    }
+
+    /// Draws a chunk of pixels.
+    #[inline(always)]
+    fn chunk(&self, hood: &Neighbourhood, inks: &mut [Ink]) {
+        let planes = hood.planes;
+        let [part, neighbours @ ..] = hood.of(&planes.part);
+        if *part == [0; CHUNK] {
+            return;
+        }
+        let [left, right, above, below] = neighbours.map(|n| lanes(|k| ones(n[k] == part[k])));
+        let (across, down) = (Sides::new(left, right), Sides::new(above, below));
+        let u = self.lines(hood.of(&planes.u), &across, &down);
+        let v = self.lines(hood.of(&planes.v), &across, &down);
+        let body = lanes(|k| ones(part[k] > 0));
+        let shade = lanes(|k| u.shade[k].max(v.shade[k]) & body[k]);
+        let line = lanes(|k| if u.shade[k] >= v.shade[k] { u.line[k] } else { v.line[k] });
+        for (k, ink) in inks.iter_mut().enumerate() {
+            if shade[k] > 0 {
+                *ink = self.inks[line[k] as usize][shade[k] as usize];
             }
         }
     }
@@ -106,6 +111,15 @@ impl Contours {
             shade = lanes(|k| shade[k] - shaded[k]);
         }
         Lines { shade, line }
+    }
+}
+
+vectorised! {
+    fn draw_row(contours: &Contours, planes: &Planes, y: usize, start: usize, inks: &mut [Ink]) {
+        for (chunk, inks) in inks.chunks_mut(CHUNK).enumerate() {
+            let hood = Neighbourhood { planes, x: start + chunk * CHUNK, y, radius: contours.radius };
+            contours.chunk(&hood, inks);
+        }
     }
 }
 

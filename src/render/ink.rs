@@ -44,10 +44,14 @@ impl Ink {
         std::array::from_fn(|k| inks[k / 3].over(old[k], k % 3))
     }
 
-    /// The mean of two, rounded up.
+    /// The mean of two. Rounding up, the components never outgrow the weight.
     #[inline(always)]
     pub fn mean(self, other: Self) -> Self {
-        Self(std::array::from_fn(|k| (u32::from(self.0[k]) + u32::from(other.0[k])).div_ceil(2) as u16))
+        let mut mean = [0; 4];
+        for (k, lane) in mean.iter_mut().enumerate() {
+            *lane = ((u32::from(self.0[k]) + u32::from(other.0[k]) + 1) >> 1) as u16;
+        }
+        Self(mean)
     }
 
     /// The mean of any number.

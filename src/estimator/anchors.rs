@@ -22,28 +22,31 @@ pub struct LevelOutput<'a> {
 pub fn propose(rpn: &Rpn, levels: &[LevelOutput], size: (usize, usize)) -> Vec<Scored> {
     let (width, height) = (size.0 as f32, size.1 as f32);
     let mut proposals = Vec::new();
-    for (level, output) in rpn.levels.iter().zip(levels) {
+    // Logits below this one are too low to be among the best of all.
+    let mut floor = f32::NEG_INFINITY;
+    // The coarsest levels have the fewest anchors, and what they find raises the floor for the others.
+    for (level, output) in rpn.levels.iter().zip(levels).rev() {
         let cells = output.height * output.width;
         let anchors = cell_anchors(rpn, level);
-        let boxes: Vec<Scored> = best(output.objectness, anchors.len(), cells, rpn.pre_nms_topk)
-            .into_iter()
-            .filter_map(|(score, anchor, cell)| {
-                let (x, y) = (cell % output.width, cell / output.width);
-                let at = |i: usize| (i as f32 + rpn.offset) * level.stride as f32;
-                let base = anchors[anchor];
-                let (x, y) = (at(x), at(y));
-                let base = Rect::new(base.x0 + x, base.y0 + y, base.x1 + x, base.y1 + y);
-                let deltas = std::array::from_fn(|i| output.deltas[(anchor * 4 + i) * cells + cell]);
-                let rect = base.refined(deltas, rpn.box_weights);
-                let clipped = rect.clipped(width, height);
-                (rect.is_finite() && !clipped.is_empty()).then_some(Scored { rect: clipped, score })
-            })
-            .collect();
+        let ranked = best(output.objectness, anchors.len(), cells, rpn.pre_nms_topk, floor);
+        let boxes = ranked.filter_map(|(score, anchor, cell)| {
+            let (x, y) = (cell % output.width, cell / output.width);
+            let at = |i: usize| (i as f32 + rpn.offset) * level.stride as f32;
+            let (x, y) = (at(x), at(y));
+            let anchor_box = anchors[anchor].moved(x, y);
+            let deltas = std::array::from_fn(|i| output.deltas[(anchor * 4 + i) * cells + cell]);
+            let rect = anchor_box.refined(deltas, rpn.box_weights);
+            let clipped = rect.clipped(width, height);
+            (rect.is_finite() && !clipped.is_empty()).then_some(Scored { rect: clipped, score })
+        });
         // No level can contribute more than all together may.
-        proposals.extend(suppress(&boxes, rpn.nms_threshold, rpn.post_nms_topk));
+        proposals.extend(suppress(boxes, rpn.nms_threshold, rpn.post_nms_topk));
+        sort_by_score(&mut proposals);
+        proposals.truncate(rpn.post_nms_topk);
+        if proposals.len() == rpn.post_nms_topk {
+            floor = proposals.last().map_or(floor, |last| last.score);
+        }
     }
-    sort_by_score(&mut proposals);
-    proposals.truncate(rpn.post_nms_topk);
     proposals
 }
 
@@ -60,13 +63,20 @@ pub fn cell_anchors(rpn: &Rpn, level: &RpnLevel) -> Vec<Rect> {
     level.sizes.iter().flat_map(of).collect()
 }
 
-/// The `most` highest of `logits` (anchors, cells), best first, as (logit, anchor, cell); equal ones by cell and anchor.
-fn best(logits: &[f32], anchors: usize, cells: usize, most: usize) -> Vec<(f32, usize, usize)> {
+/// The `most` highest of `logits` (anchors, cells) from `floor` up, best first, as (logit, anchor, cell); equal ones by
+/// cell and anchor.
+fn best(
+    logits: &[f32],
+    anchors: usize,
+    cells: usize,
+    most: usize,
+    floor: f32,
+) -> impl Iterator<Item = (f32, usize, usize)> {
     // One number to rank by: the logit, highest first, then the place. Numbers are compared much faster than pairs.
-    let mut ranks: Vec<u64> = Vec::with_capacity(logits.len());
+    let mut ranks: Vec<u64> = Vec::new();
     for (anchor, logits) in logits.chunks_exact(cells).enumerate() {
-        let finite = logits.iter().enumerate().filter(|(_, logit)| logit.is_finite());
-        ranks.extend(finite.map(|(cell, &logit)| {
+        let candidates = logits.iter().enumerate().filter(|(_, logit)| **logit >= floor && logit.is_finite());
+        ranks.extend(candidates.map(|(cell, &logit)| {
             let place = cell * anchors + anchor;
             u64::from(!rising(logit)) << 32 | place as u64
         }));
@@ -77,12 +87,10 @@ fn best(logits: &[f32], anchors: usize, cells: usize, most: usize) -> Vec<(f32, 
     }
     ranks.sort_unstable();
     let places = ranks.into_iter().map(|rank| rank as u32 as usize);
-    places
-        .map(|place| {
-            let (anchor, cell) = (place % anchors, place / anchors);
-            (logits[anchor * cells + cell], anchor, cell)
-        })
-        .collect()
+    places.map(move |place| {
+        let (anchor, cell) = (place % anchors, place / anchors);
+        (logits[anchor * cells + cell], anchor, cell)
+    })
 }
 
 /// A number that rises with `value`: the bits of a float are in order but for the sign.
@@ -128,10 +136,12 @@ mod tests {
     #[test]
     fn ranking_is_by_logit_then_place_and_skips_what_is_no_number() {
         let logits = [0.1, f32::NAN, 0.5, 0.5, f32::INFINITY, -0.1];
-        let ranked = best(&logits, 2, 3, 3);
+        let low = f32::NEG_INFINITY;
+        let ranked: Vec<_> = best(&logits, 2, 3, 3, low).collect();
         assert_eq!(ranked, [(0.5, 1, 0), (0.5, 0, 2), (0.1, 0, 0)]);
-        let all: Vec<f32> = best(&logits, 2, 3, 9).iter().map(|r| r.0).collect();
+        let all: Vec<f32> = best(&logits, 2, 3, 9, low).map(|r| r.0).collect();
         assert_eq!(all, [0.5, 0.5, 0.1, -0.1]);
+        assert_eq!(best(&logits, 2, 3, 9, 0.1).count(), 3);
     }
 
     #[test]

@@ -49,6 +49,10 @@ impl Rect {
         Self::new(x(self.x0), y(self.y0), x(self.x1), y(self.y1))
     }
 
+    pub fn moved(&self, x: f32, y: f32) -> Self {
+        Self::new(self.x0 + x, self.y0 + y, self.x1 + x, self.y1 + y)
+    }
+
     pub fn scaled(&self, x: f32, y: f32) -> Self {
         Self::new(self.x0 * x, self.y0 * y, self.x1 * x, self.y1 * y)
     }
@@ -83,16 +87,16 @@ pub fn sort_by_score(boxes: &mut [Scored]) {
     boxes.sort_by(|a, b| b.score.total_cmp(&a.score));
 }
 
-/// Greedy non-maximum suppression of `boxes`, best first: drops each that overlaps a kept one by an IoU of more than
-/// `threshold`, and stops when `most` are kept.
-pub fn suppress(boxes: &[Scored], threshold: f32, most: usize) -> Vec<Scored> {
-    let mut kept: Vec<Scored> = Vec::with_capacity(most.min(boxes.len()));
-    for candidate in boxes {
-        if kept.len() >= most {
-            break;
-        }
+/// Greedy non-maximum suppression of `boxes`, which must come best first: drops each that overlaps a kept one by an IoU
+/// of more than `threshold`, and asks for no more when `most` are kept.
+pub fn suppress(boxes: impl IntoIterator<Item = Scored>, threshold: f32, most: usize) -> Vec<Scored> {
+    let mut kept: Vec<Scored> = Vec::new();
+    let mut boxes = boxes.into_iter();
+    while kept.len() < most
+        && let Some(candidate) = boxes.next()
+    {
         if kept.iter().all(|k| k.rect.iou(&candidate.rect) <= threshold) {
-            kept.push(*candidate);
+            kept.push(candidate);
         }
     }
     kept
@@ -147,7 +151,7 @@ mod tests {
             scored(1.0, 0.0, 3.0, 2.0, 0.8), // IoU 1/3 with the first
             scored(9.0, 0.0, 10.0, 2.0, 0.7),
         ];
-        let scores = |t, most| suppress(&boxes, t, most).iter().map(|k| k.score).collect::<Vec<_>>();
+        let scores = |t, most| suppress(boxes, t, most).iter().map(|k| k.score).collect::<Vec<_>>();
         assert_eq!(scores(1.0 / 3.0, 9), [0.9, 0.8, 0.7]);
         assert_eq!(scores(0.33, 9), [0.9, 0.7]);
         assert_eq!(scores(0.33, 1), [0.9]);

@@ -46,11 +46,14 @@ impl Charts<'_> {
                 // Wherever only background may win, nothing is to be painted.
                 if coarse.enter_gap(column) && fine.enter_gap(column) {
                     let mut painter = Painter::new(self, &fine.corners);
-                    for &(y, fy) in &row.places {
-                        let line = &mut map[y * width * 3..][..width * 3];
-                        for &(x, fx) in &column.places {
-                            if coarse.winner(fx, fy) > 0 {
-                                line[x * 3..][..3].copy_from_slice(&painter.pixel(fine.winner(fx, fy), fx, fy));
+                    for (y, &fy) in (row.start..).zip(&row.parts) {
+                        coarse.enter_line(fy);
+                        fine.enter_line(fy);
+                        painter.enter_line(fy);
+                        let pixels = &mut map[(y * width + column.start) * 3..][..column.parts.len() * 3];
+                        for (pixel, &fx) in pixels.as_chunks_mut().0.iter_mut().zip(&column.parts) {
+                            if coarse.winner(fx) > 0 {
+                                *pixel = painter.pixel(fine.winner(fx), fx);
                             }
                         }
                     }
@@ -66,8 +69,10 @@ impl Charts<'_> {
 struct Gap {
     low: usize,
     high: usize,
-    /// Index of each pixel, and the weight of `high` there.
-    places: Vec<(usize, f32)>,
+    /// First pixel.
+    start: usize,
+    /// Weight of `high` at each pixel.
+    parts: Vec<f32>,
 }
 
 /// Where `pixels` pixels lie among `cells` cells.
@@ -77,10 +82,10 @@ fn gaps(pixels: usize, cells: usize) -> Vec<Gap> {
     for i in 0..pixels {
         let place = (scale * (i as f32 + 0.5) - 0.5).max(0.0);
         let low = (place as usize).min(cells - 1);
-        let here = (i, place - low as f32);
+        let part = place - low as f32;
         match gaps.last_mut() {
-            Some(gap) if gap.low == low => gap.places.push(here),
-            _ => gaps.push(Gap { low, high: (low + 1).min(cells - 1), places: vec![here] }),
+            Some(gap) if gap.low == low => gap.parts.push(part),
+            _ => gaps.push(Gap { low, high: (low + 1).min(cells - 1), start: i, parts: vec![part] }),
         }
     }
     gaps
@@ -97,8 +102,22 @@ impl Planes<'_> {
     }
 }
 
-fn bilinear([a, b, c, d]: [f32; 4], fx: f32, fy: f32) -> f32 {
-    (1.0 - fy) * ((1.0 - fx) * a + fx * b) + fy * ((1.0 - fx) * c + fx * d)
+/// Values at the left and right end of a line between corners; `fy` is the weight of the lower two.
+#[inline(always)]
+fn ends([a, b, c, d]: [f32; 4], fy: f32) -> [f32; 2] {
+    [(1.0 - fy) * a + fy * c, (1.0 - fy) * b + fy * d]
+}
+
+/// The value between two ends; `fx` is the weight of the right one.
+#[inline(always)]
+fn between([left, right]: [f32; 2], fx: f32) -> f32 {
+    (1.0 - fx) * left + fx * right
+}
+
+struct Rival {
+    channel: usize,
+    corners: [f32; 4],
+    ends: [f32; 2],
 }
 
 /// Who is the highest of some channels, from gap to gap.
@@ -110,8 +129,8 @@ struct Contest<'a> {
     bounds: [Vec<f32>; 2],
     rows: [usize; 2],
     corners: Corners,
-    /// Those that may win in this gap, and their corners; a single one wins wherever it is.
-    here: Vec<(usize, [f32; 4])>,
+    /// Those that may win in this gap, with their corners and ends on a line; a single one wins wherever it is.
+    here: Vec<Rival>,
 }
 
 impl<'a> Contest<'a> {
@@ -137,27 +156,35 @@ impl<'a> Contest<'a> {
         self.corners = [upper + column.low, upper + column.high, lower + column.low, lower + column.high];
         self.here.clear();
         if rivals.is_power_of_two() {
-            self.here.push((rivals.trailing_zeros() as usize, [0.0; 4]));
+            self.here.push(Rival { channel: rivals.trailing_zeros() as usize, corners: [0.0; 4], ends: [0.0; 2] });
         } else {
             while rivals != 0 {
                 let channel = rivals.trailing_zeros() as usize;
-                self.here.push((channel, self.planes.at(channel, &self.corners)));
+                self.here.push(Rival { channel, corners: self.planes.at(channel, &self.corners), ends: [0.0; 2] });
                 rivals &= rivals - 1;
             }
         }
         true
     }
 
-    /// The channel that is highest at a place in the gap, the first one of equals.
-    fn winner(&self, fx: f32, fy: f32) -> usize {
-        if let [(only, _)] = self.here[..] {
-            return only;
+    /// Goes to a line of pixels in the gap.
+    fn enter_line(&mut self, fy: f32) {
+        if self.here.len() > 1 {
+            self.here.iter_mut().for_each(|rival| rival.ends = ends(rival.corners, fy));
+        }
+    }
+
+    /// The channel that is highest at a place on the line, the first one of equals.
+    #[inline(always)]
+    fn winner(&self, fx: f32) -> usize {
+        if let [only] = &self.here[..] {
+            return only.channel;
         }
         let mut best = (0, f32::NEG_INFINITY);
-        for &(channel, corners) in &self.here {
-            let value = bilinear(corners, fx, fy);
+        for rival in &self.here {
+            let value = between(rival.ends, fx);
             if value > best.1 {
-                best = (channel, value);
+                best = (rival.channel, value);
             }
         }
         best.0
@@ -203,30 +230,47 @@ fn corner_bounds(upper: &[f32], lower: &[f32], either: impl Fn(f32, f32) -> f32,
 /// Makes pixels between four cells, remembering the coordinates of the last part.
 struct Painter<'a> {
     charts: &'a Charts<'a>,
-    corners: &'a Corners,
+    corners: Corners,
+    fy: f32,
     part: usize,
-    u: [f32; 4],
-    v: [f32; 4],
+    /// Corners and ends of U and V.
+    u: ([f32; 4], [f32; 2]),
+    v: ([f32; 4], [f32; 2]),
 }
 
 impl<'a> Painter<'a> {
-    fn new(charts: &'a Charts<'a>, corners: &'a Corners) -> Self {
-        Self { charts, corners, part: 0, u: [0.0; 4], v: [0.0; 4] }
+    fn new(charts: &'a Charts<'a>, corners: &Corners) -> Self {
+        let nothing = ([0.0; 4], [0.0; 2]);
+        Self { charts, corners: *corners, fy: 0.0, part: 0, u: nothing, v: nothing }
     }
 
-    fn pixel(&mut self, part: usize, fx: f32, fy: f32) -> [u8; 3] {
+    fn enter_line(&mut self, fy: f32) {
+        self.fy = fy;
+        for (corners, line) in [&mut self.u, &mut self.v] {
+            *line = ends(*corners, fy);
+        }
+    }
+
+    #[inline(always)]
+    fn pixel(&mut self, part: usize, fx: f32) -> [u8; 3] {
         if part == 0 {
             return [0; 3];
         }
         if part != self.part {
             self.part = part;
-            self.u = self.charts.u.at(part, self.corners);
-            self.v = self.charts.v.at(part, self.corners);
+            self.u.0 = self.charts.u.at(part, &self.corners);
+            self.v.0 = self.charts.v.at(part, &self.corners);
+            self.enter_line(self.fy);
         }
-        // The cast takes NaN to 0.
-        let byte = |corners| (bilinear(corners, fx, fy).clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
-        [part as u8, byte(self.u), byte(self.v)]
+        [part as u8, byte(between(self.u.1, fx)), byte(between(self.v.1, fx))]
     }
+}
+
+/// `value` times 255, rounded; 0 for what is no number.
+#[inline(always)]
+fn byte(value: f32) -> u8 {
+    // Behind 2^23 a float's last bits are its units.
+    (value.clamp(0.0, 1.0) * 255.0 + 8_388_608.0).to_bits() as u8
 }
 
 #[cfg(test)]
@@ -253,7 +297,7 @@ mod tests {
             };
             let ((ya, yb, fy), (xa, xb, fx)) = (place(y, height, planes.height), place(x, width, planes.width));
             let at = |y: usize, x: usize| planes.data[(c * planes.height + y) * planes.width + x];
-            bilinear([at(ya, xa), at(ya, xb), at(yb, xa), at(yb, xb)], fx, fy)
+            between(ends([at(ya, xa), at(ya, xb), at(yb, xa), at(yb, xb)], fy), fx)
         };
         let highest = |planes: &Planes, y: usize, x: usize| {
             let values: Vec<f32> = (0..planes.channels).map(|c| resized(planes, c, y, x)).collect();

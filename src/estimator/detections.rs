@@ -35,7 +35,7 @@ pub fn detect(
         })
         .collect();
     sort_by_score(&mut found);
-    suppress(&found, config.nms_threshold, most)
+    suppress(found, config.nms_threshold, most)
 }
 
 /// Softmax of `logits` at `class`.

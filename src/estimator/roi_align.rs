@@ -2,7 +2,10 @@
 //!
 //! Bilinear samples at regular places of each bin, averaged, with the border rules of detectron2 and torchvision.
 //! Places, weights and border rules are those of rows times those of columns, so all samples of a bin come down to one
-//! run of weights along each axis: the map is first summed along its rows, then along its columns.
+//! run of weights along each axis: the map is summed along one axis, then along the other. Where the box has more rows
+//! than bins, rows are summed up first, to leave less for the other axis.
+
+use std::ops::Range;
 
 use super::boxes::Rect;
 use crate::simd::vectorised;
@@ -46,16 +49,32 @@ impl RoiAlign {
         assert_eq!(out.len(), map.channels * self.resolution * self.resolution);
         let scale = 1.0 / map.stride as f32;
         let rows = self.bins(rect.y0 * scale, rect.y1 * scale, map.height);
-        let columns = Columns::new(&self.bins(rect.x0 * scale, rect.x1 * scale, map.width));
-        let used = rows.iter().filter(|bin| !bin.weights.is_empty());
-        let (first, end) =
-            (used.clone().map(|bin| bin.first).min(), used.map(|bin| bin.first + bin.weights.len()).max());
-        let used = first.unwrap_or(0)..end.unwrap_or(0);
-        let mut lines = vec![0.0; used.len().next_multiple_of(AT_ONCE) * columns.width()];
+        let columns = self.bins(rect.x0 * scale, rect.x1 * scale, map.width);
+        let (used_rows, used_columns) = (cells_of(&rows), whole_groups(cells_of(&columns), map.width));
+        let columns = Columns::new(&columns);
+        let rows_first = used_rows.len() > self.resolution && used_columns.end <= map.width;
+
+        // Lines of cells, and lines of bins filled up to whole groups, before and after summing up rows.
+        let mut cells = vec![0.0; if rows_first { self.resolution * map.width } else { 0 }];
+        let count = if rows_first { self.resolution } else { used_rows.len() };
+        let mut bins = vec![0.0; count.next_multiple_of(AT_ONCE) * columns.width()];
+        let mut sums = vec![0.0; if rows_first { 0 } else { self.resolution * columns.width() }];
+
         let planes = map.data.chunks_exact(map.height * map.width);
         for (plane, out) in planes.zip(out.chunks_exact_mut(self.resolution * self.resolution)) {
-            columns.sum(plane, map.width, used.clone(), &mut lines);
-            sum_rows(&lines, columns.width(), used.start, &rows, out);
+            let lines = if rows_first {
+                sum_rows(plane, map.width, 0, &rows, used_columns.clone(), &mut cells);
+                sum_columns(&cells, map.width, &columns, &mut bins);
+                &bins
+            } else {
+                let used = &plane[used_rows.start * map.width..used_rows.end * map.width];
+                sum_columns(used, map.width, &columns, &mut bins);
+                sum_rows(&bins, columns.width(), used_rows.start, &rows, 0..columns.width(), &mut sums);
+                &sums
+            };
+            for (out, line) in out.chunks_exact_mut(self.resolution).zip(lines.chunks_exact(columns.width())) {
+                out.copy_from_slice(&line[..self.resolution]);
+            }
         }
     }
 
@@ -103,6 +122,20 @@ impl Bin {
     }
 }
 
+/// All cells that any of `bins` reads, and those between.
+fn cells_of(bins: &[Bin]) -> Range<usize> {
+    let used = bins.iter().filter(|bin| !bin.weights.is_empty());
+    let first = used.clone().map(|bin| bin.first).min().unwrap_or(0);
+    first..used.map(|bin| bin.first + bin.weights.len()).max().unwrap_or(0)
+}
+
+/// `columns` and some of their neighbours, so that they are whole groups; where `width` has no room, they end past it.
+fn whole_groups(columns: Range<usize>, width: usize) -> Range<usize> {
+    let length = columns.len().next_multiple_of(LANES);
+    let start = columns.start.min(width.saturating_sub(length));
+    start..start + length
+}
+
 /// The cells on both sides of a place, and the weight of the second; nothing where the place is off the map.
 fn cells(place: f32, length: usize) -> Option<(usize, usize, f32)> {
     if !(-1.0..=length as f32).contains(&place) {
@@ -125,9 +158,7 @@ struct Columns(Vec<(usize, Vec<[f32; LANES]>)>);
 impl Columns {
     fn new(bins: &[Bin]) -> Self {
         let group = |bins: &[Bin]| {
-            let used = bins.iter().filter(|bin| !bin.weights.is_empty());
-            let first = used.clone().map(|bin| bin.first).min().unwrap_or(0);
-            let end = used.map(|bin| bin.first + bin.weights.len()).max().unwrap_or(0);
+            let Range { start: first, end } = cells_of(bins);
             let mut weights = vec![[0.0; LANES]; end - first];
             for (lane, bin) in bins.iter().enumerate() {
                 for (cell, weight) in (bin.first..).zip(&bin.weights) {
@@ -143,20 +174,15 @@ impl Columns {
     fn width(&self) -> usize {
         self.0.len() * LANES
     }
-
-    /// Sums along the rows of `plane` (of `width` cells) that are in `used`: a line for each, and some more for nothing.
-    fn sum(&self, plane: &[f32], width: usize, used: std::ops::Range<usize>, lines: &mut [f32]) {
-        sum_columns(plane, width, used, self, lines);
-    }
 }
 
 vectorised! {
-    /// See [`Columns::sum`].
-    fn sum_columns(plane: &[f32], width: usize, used: std::ops::Range<usize>, columns: &Columns, lines: &mut [f32]) {
-        for (start, lines) in used.clone().step_by(AT_ONCE).zip(lines.chunks_exact_mut(AT_ONCE * columns.width())) {
-            // Past the last row it is summed again.
-            let rows: [&[f32]; AT_ONCE] =
-                std::array::from_fn(|i| &plane[(start + i).min(used.end - 1) * width..][..width]);
+    /// Sums each row of `cells`, `width` long, to a line of bins; some lines past the last mean nothing.
+    fn sum_columns(cells: &[f32], width: usize, columns: &Columns, lines: &mut [f32]) {
+        let last = (cells.len() / width).saturating_sub(1);
+        for (group, lines) in lines.chunks_exact_mut(AT_ONCE * columns.width()).enumerate() {
+            let row = |i: usize| &cells[(group * AT_ONCE + i).min(last) * width..][..width];
+            let rows: [&[f32]; AT_ONCE] = std::array::from_fn(row);
             for (group, (first, weights)) in columns.0.iter().enumerate() {
                 let mut sums = [[0.0; LANES]; AT_ONCE];
                 let cells = rows.map(|row| &row[*first..][..weights.len()]);
@@ -176,18 +202,19 @@ vectorised! {
 }
 
 vectorised! {
-    /// Sums lines of `width` bins, of which the first is that of row `start`, along the columns.
-    fn sum_rows(lines: &[f32], width: usize, start: usize, rows: &[Bin], out: &mut [f32]) {
-        for (bin, out) in rows.iter().zip(out.chunks_exact_mut(rows.len())) {
-            for (group, out) in out.chunks_mut(LANES).enumerate() {
+    /// Sums the `columns`, whole groups of them, of the lines of `cells`, `width` long, of which the first is that of
+    /// row `start`: `out` gets a line of the same width for each of `rows`.
+    fn sum_rows(cells: &[f32], width: usize, start: usize, rows: &[Bin], columns: Range<usize>, out: &mut [f32]) {
+        for (bin, out) in rows.iter().zip(out.chunks_exact_mut(width)) {
+            for at in columns.clone().step_by(LANES) {
                 let mut sums = [0.0; LANES];
                 for (row, weight) in (bin.first..).zip(&bin.weights) {
-                    let cells = &lines[(row - start) * width + group * LANES..][..LANES];
+                    let cells = &cells[(row - start) * width + at..][..LANES];
                     for (sum, cell) in sums.iter_mut().zip(cells) {
                         *sum += weight * cell;
                     }
                 }
-                out.copy_from_slice(&sums[..out.len()]);
+                out[at..][..LANES].copy_from_slice(&sums);
             }
         }
     }
@@ -235,7 +262,7 @@ mod tests {
 
     #[test]
     fn pooling_equals_the_definition() {
-        let (channels, height, width) = (3, 13, 21);
+        let (channels, height, width) = (3, 13, 24);
         let data: Vec<f32> =
             (0..channels * height * width).map(|i| ((i * 7919 % 1000) as f32 - 500.0) / 100.0).collect();
         let map = FeatureMap { data: &data, channels, height, width, stride: 4 };

@@ -186,8 +186,9 @@ def export(model: ParsingRCNN, out: str | os.PathLike, provenance: dict | None =
     model = copy.deepcopy(model).cpu().float().eval()
     box_input = ["N", config.channels, config.box.resolution, config.box.resolution]
     densepose_input = ["N", config.channels, config.densepose.resolution, config.densepose.resolution]
+    sides = [{"H": 128, "W": 192}, {"H": 32, "W": 64}]
     stages = [
-        _Stage("trunk", _Trunk(model), "image", [1, 3, "H", "W"], TRUNK_OUTPUTS, [{"H": 128, "W": 192}, {"H": 32, "W": 64}]),
+        _Stage("trunk", _Trunk(model), "image", [1, 3, "H", "W"], TRUNK_OUTPUTS, sides),
         _Stage("box_head", _BoxHead(model), "rois", box_input, BOX_OUTPUTS, [{"N": 1}, {"N": 7}]),
         _Stage("densepose_head", _DensePoseHead(model), "rois", densepose_input, CHARTS, [{"N": 1}, {"N": 2}]),
     ]

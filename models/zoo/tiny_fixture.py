@@ -2,8 +2,8 @@
 
     python -m zoo.tiny_fixture [--out ../tests/fixtures/tiny] [--seed N]
 
-Writes `model.json` and the ONNX files (see `zoo.export`; below 500 kB), `picture.png` and `reference.npz` (below 1 MB; plain
-float32 and uint8 arrays, little endian, C order, not compressed):
+Writes `model.json` and the ONNX files (see `zoo.export`; below 500 kB), `picture.png`, and `reference.npz` (below
+1 MB; plain float32 and uint8 arrays, little endian, C order, not compressed):
 
     picture          (h, w, 3) uint8 RGB, drawn here
     resized          (h', w', 3) uint8, the picture at the network's input size

@@ -55,7 +55,8 @@ def test_manifest(folder):
 
 def test_graphs_are_plain(folder):
     out, _ = folder
-    for stage, symbols in (("trunk", [1, 3, "H", "W"]), ("box_head", ["N", 16, 7, 7]), ("densepose_head", ["N", 16, 16, 16])):
+    shapes = {"trunk": [1, 3, "H", "W"], "box_head": ["N", 16, 7, 7], "densepose_head": ["N", 16, 16, 16]}
+    for stage, symbols in shapes.items():
         graph = onnx.load(out / f"{stage}.onnx").graph
         dims = graph.input[0].type.tensor_type.shape.dim
         assert [dim.dim_param or dim.dim_value for dim in dims] == symbols

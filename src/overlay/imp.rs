@@ -10,8 +10,9 @@ use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
 
 use super::{Canvas, Palette, Style};
+use crate::meta::{self, Persons};
 use crate::render::{self, Renderer};
-use crate::{meta, video};
+use crate::video;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("densepose-overlay", gst::DebugColorFlags::empty(), Some("Drawing of dense human pose"))
@@ -75,6 +76,8 @@ impl Settings {
 #[derive(Default)]
 pub struct DensePoseOverlay {
     settings: Mutex<Settings>,
+    /// The people of the frame to be drawn next.
+    found: Mutex<Persons>,
     renderer: Mutex<Renderer>,
 }
 
@@ -205,6 +208,10 @@ impl BaseTransformImpl for DensePoseOverlay {
         {
             let _ = self.obj().sync_values(time);
         }
+        let found = meta::read(buffer).unwrap_or_default();
+        // The base class copies frames that others hold, too, so that they may be drawn on: not if nothing will be.
+        self.obj().set_passthrough(lock(&self.settings).style().draws_nothing(found.persons.len()));
+        *lock(&self.found) = found;
     }
 }
 
@@ -214,7 +221,7 @@ impl VideoFilterImpl for DensePoseOverlay {
         frame: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let style = lock(&self.settings).style();
-        let found = meta::read(frame.buffer()).unwrap_or_default();
+        let found = std::mem::take(&mut *lock(&self.found));
         let (width, height) = (frame.width(), frame.height());
         // Where an element changed the size and let the metadata be.
         let found = if found.persons.is_empty() || (found.width, found.height) == (width, height) {
@@ -222,9 +229,6 @@ impl VideoFilterImpl for DensePoseOverlay {
         } else {
             found.scaled(width, height)
         };
-        if style.draws_nothing(found.persons.len()) {
-            return Ok(gst::FlowSuccess::Ok);
-        }
         // As the base class does with buffers that it cannot map: say so, and let the video go on.
         let mut image = match video::image_mut(frame) {
             Ok(image) => image,

@@ -1,4 +1,4 @@
-"""Pans over the two portraits beside this file and writes them as a clip: `python3 examples/media/portraits.py OUT.mp4`.
+"""Pans over the two portraits beside this file and writes them as a clip: `python3 portraits.py OUT.mp4`.
 
 Needs OpenCV and ffmpeg. 640x360 pixels at 25 frames a second, four seconds for each picture.
 """

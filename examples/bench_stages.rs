@@ -6,6 +6,7 @@
 //! is dropped, so that exactly N boxes (if the network proposes as many) go through the DensePose head.
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use gstdensepose::estimator::{Estimator, Model, Options, Stage};
@@ -15,7 +16,17 @@ const SHORT_SIDES: [usize; 2] = [256, 512];
 const WIDTH: usize = 1280;
 const HEIGHT: usize = 720;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench_stages: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (mut picture, mut model, mut options, mut frames) = (None, None, Options::default(), 20_usize);
     while let Some(argument) = arguments.next() {

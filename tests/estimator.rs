@@ -1,0 +1,601 @@
+//! The estimator on the tiny network of `tests/fixtures/tiny`: every stage against what PyTorch computes there (see
+//! `models/zoo/tiny_fixture.py`), whole pictures of all kinds, and models that are broken in every way.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gstdensepose::estimator::anchors::{LevelOutput, propose};
+use gstdensepose::estimator::boxes::{Rect, Scored};
+use gstdensepose::estimator::charts::{Charts, Planes};
+use gstdensepose::estimator::detections::{Verdict, detect};
+use gstdensepose::estimator::manifest::Pooler;
+use gstdensepose::estimator::roi_align::{FeatureMap, RoiAlign, level_of};
+use gstdensepose::estimator::stages::{BoxHead, DensePoseHead, Trunk};
+use gstdensepose::estimator::{Estimator, Model, Options, Stage, Threads, Timings};
+use gstdensepose::frame::{InputSize, Sampler};
+use gstdensepose::image::{Image, Layout, Plane};
+use gstdensepose::person::Person;
+use serde_json::{Value, json};
+
+#[path = "support/npz.rs"]
+mod npz;
+use npz::{Array, Arrays};
+
+fn tiny() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny")
+}
+
+fn model() -> Model {
+    Model::open(tiny()).unwrap()
+}
+
+fn reference() -> Arrays {
+    Arrays::open(tiny().join("reference.npz")).unwrap()
+}
+
+/// Bytes, width and height of the fixture's picture.
+fn picture() -> (Vec<u8>, usize, usize) {
+    let reference = reference();
+    let picture = reference.get("picture");
+    (picture.bytes(), picture.shape[1], picture.shape[0])
+}
+
+fn input_size(model: &Model) -> InputSize {
+    let (_, width, height) = picture();
+    InputSize::new(width, height, 0, &model.manifest().input)
+}
+
+/// Differences of at most `bound` times the largest value.
+fn assert_close(what: &str, got: &[f32], want: &[f32], bound: f32) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let scale = want.iter().fold(1e-9_f32, |most, v| most.max(v.abs()));
+    let off = got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(off <= bound * scale, "{what}: off by {off}, values up to {scale}");
+}
+
+fn scored(boxes: &Array, scores: &Array) -> Vec<Scored> {
+    let rects = boxes.items().map(|b| Rect::new(b[0], b[1], b[2], b[3]));
+    rects.zip(&scores.data).map(|(rect, &score)| Scored { rect, score }).collect()
+}
+
+fn edges(boxes: &[Scored]) -> Vec<f32> {
+    boxes.iter().flat_map(|b| [b.rect.x0, b.rect.y0, b.rect.x1, b.rect.y1]).collect()
+}
+
+fn scores(boxes: &[Scored]) -> Vec<f32> {
+    boxes.iter().map(|b| b.score).collect()
+}
+
+const FEATURES: [&str; 4] = ["p2", "p3", "p4", "p5"];
+const LEVELS: [&str; 5] = ["p2", "p3", "p4", "p5", "p6"];
+
+/// PyTorch's feature maps.
+fn features<'a>(model: &Model, reference: &'a Arrays) -> Vec<FeatureMap<'a>> {
+    FEATURES
+        .iter()
+        .zip(&model.manifest().features)
+        .map(|(name, feature)| {
+            let array = reference.get(name);
+            let [_, channels, height, width] = array.shape[..] else { panic!("a feature map has four axes") };
+            FeatureMap { data: &array.data, channels, height, width, stride: feature.stride }
+        })
+        .collect()
+}
+
+fn align(pooler: &Pooler) -> RoiAlign {
+    RoiAlign { resolution: pooler.resolution, sampling_ratio: pooler.sampling_ratio, aligned: pooler.aligned }
+}
+
+#[test]
+fn the_picture_is_resized_and_normalised() {
+    let (model, reference) = (model(), reference());
+    let (data, width, height) = picture();
+    let image = Image::rgb(width, height, &data).unwrap();
+    let size = input_size(&model);
+    let area = size.padded_width * size.padded_height;
+    let mut tensor = vec![f32::NAN; 3 * area];
+    Sampler::new(&model.manifest().input).sample(&image, size, &mut tensor);
+    assert_close("input", &tensor, &reference.get("input").data, 1e-6);
+
+    let mut plain = model.manifest().input.clone();
+    (plain.mean, plain.std) = ([0.0; 3], [1.0; 3]);
+    Sampler::new(&plain).sample(&image, size, &mut tensor);
+    let resized = reference.get("resized");
+    assert_eq!(resized.shape, [size.height, size.width, 3]);
+    for (i, want) in resized.data.iter().enumerate() {
+        let (c, x, y) = (i % 3, i / 3 % size.width, i / 3 / size.width);
+        assert_eq!(tensor[c * area + y * size.padded_width + x], *want, "channel {c} at {x}, {y}");
+    }
+}
+
+#[test]
+fn the_trunk_computes_what_pytorch_does() {
+    let (model, reference) = (model(), reference());
+    let size = input_size(&model);
+    for threads in [1, 2] {
+        let mut trunk = Trunk::load(&model).unwrap();
+        let threads = Threads::new(threads).unwrap();
+        trunk.prepare(model.manifest(), (size.padded_width, size.padded_height), &threads).unwrap();
+        // Twice, since runs must not leave anything behind.
+        for _ in 0..2 {
+            trunk.input().copy_from_slice(&reference.get("input").data);
+            let pyramid = trunk.run().unwrap();
+            for (map, name) in pyramid.features(model.manifest()).iter().zip(FEATURES) {
+                assert_close(name, map.data, &reference.get(name).data, 1e-5);
+            }
+            for (level, name) in pyramid.levels(model.manifest()).iter().zip(LEVELS) {
+                let (objectness, deltas) = (format!("objectness_{name}"), format!("deltas_{name}"));
+                assert_close(&objectness, level.objectness, &reference.get(&objectness).data, 1e-5);
+                assert_close(&deltas, level.deltas, &reference.get(&deltas).data, 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn proposals_are_those_of_pytorch() {
+    let (model, reference) = (model(), reference());
+    let size = input_size(&model);
+    let levels: Vec<LevelOutput> = LEVELS
+        .iter()
+        .map(|name| {
+            let objectness = reference.get(&format!("objectness_{name}"));
+            let (height, width) = (objectness.shape[2], objectness.shape[3]);
+            let deltas = &reference.get(&format!("deltas_{name}")).data;
+            LevelOutput { objectness: &objectness.data, deltas, height, width }
+        })
+        .collect();
+    let proposals = propose(&model.manifest().rpn, &levels, (size.width, size.height));
+    assert_close("proposals", &edges(&proposals), &reference.get("proposals").data, 1e-6);
+    assert_close("logits", &scores(&proposals), &reference.get("proposal_logits").data, 1e-6);
+}
+
+#[test]
+fn the_box_head_computes_what_pytorch_does() {
+    let (model, reference) = (model(), reference());
+    let config = &model.manifest().box_head;
+    let features = features(&model, &reference);
+    let maps: Vec<&FeatureMap> = features.iter().collect();
+    let proposals = scored(reference.get("proposals"), reference.get("proposal_logits"));
+    for (proposal, want) in proposals.iter().zip(reference.get("box_rois").items()) {
+        let level = level_of(&proposal.rect, &maps, config.canonical_size, config.canonical_level);
+        let mut got = vec![f32::NAN; want.len()];
+        align(&config.pooler).pool(maps[level], &proposal.rect, &mut got);
+        assert_close("pooled proposal", &got, want, 1e-5);
+    }
+    for threads in [1, 2] {
+        let threads = Threads::new(threads).unwrap();
+        let mut head = BoxHead::load(&model, &threads).unwrap();
+        let verdicts = head.judge(&features, &proposals, &Timings::default()).unwrap();
+        let logits: Vec<f32> = verdicts.iter().flat_map(|v| v.logits.clone()).collect();
+        let deltas: Vec<f32> = verdicts.iter().flat_map(|v| v.deltas).collect();
+        assert_close("scores", &logits, &reference.get("box_scores").data, 1e-5);
+        assert_close("deltas", &deltas, &reference.get("box_deltas").data, 1e-5);
+    }
+}
+
+#[test]
+fn detections_are_those_of_pytorch() {
+    let (model, reference) = (model(), reference());
+    let config = &model.manifest().box_head;
+    let proposals = scored(reference.get("proposals"), reference.get("proposal_logits"));
+    let verdicts: Vec<Verdict> = reference
+        .get("box_scores")
+        .items()
+        .zip(reference.get("box_deltas").items())
+        .map(|(logits, deltas)| Verdict { logits: logits.to_vec(), deltas: deltas.try_into().unwrap() })
+        .collect();
+    let (person, limits) = (model.manifest().person_class(), (config.score_threshold, config.max_detections));
+    let found = detect(config, person, &proposals, &verdicts, input_size(&model), limits);
+    assert_close("boxes", &edges(&found), &reference.get("detections").data, 1e-6);
+    assert_close("scores", &scores(&found), &reference.get("detection_scores").data, 1e-6);
+}
+
+#[test]
+fn the_densepose_head_computes_what_pytorch_does() {
+    let (model, reference) = (model(), reference());
+    let features = features(&model, &reference);
+    let detections = scored(reference.get("detections"), reference.get("detection_scores"));
+    let rects: Vec<Rect> = detections.iter().map(|d| d.rect).collect();
+    for (rect, want) in rects.iter().zip(reference.get("densepose_rois").items()) {
+        let mut got = vec![f32::NAN; want.len()];
+        align(&model.manifest().densepose_head.pooler).pool(&features[0], rect, &mut got);
+        assert_close("pooled person", &got, want, 1e-5);
+    }
+    let names = ["coarse", "fine", "u", "v"];
+    for threads in [1, 2] {
+        let threads = Threads::new(threads).unwrap();
+        let mut head = DensePoseHead::load(&model, &threads).unwrap();
+        let copy = |_: usize, charts: &Charts| {
+            [charts.coarse, charts.fine, charts.u, charts.v].map(|planes| planes.data.to_vec())
+        };
+        // All boxes on threads of their own, and the first alone on all threads.
+        for boxes in [&rects[..], &rects[..1]] {
+            let charts = head.map(&features, boxes, &Timings::default(), copy).unwrap();
+            for (got, name) in charts[0].iter().zip(names) {
+                assert_close(name, got, &reference.get(name).data, 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn charts_become_the_map_that_pytorch_makes() {
+    let reference = reference();
+    let [coarse, fine, u, v] = ["coarse", "fine", "u", "v"].map(|name| {
+        let array = reference.get(name);
+        Planes { data: &array.data, channels: array.shape[1], height: array.shape[2], width: array.shape[3] }
+    });
+    let want = reference.get("iuv_0");
+    let map = Charts { coarse, fine, u, v }.to_iuv(want.shape[1], want.shape[0]);
+    let (same, off) = compare(map.data(), &want.bytes());
+    assert_eq!((same, off), (1.0, 0), "share of equal parts, largest difference of coordinates");
+}
+
+/// Share of pixels with the same part, and the largest difference of U and V among them.
+fn compare(got: &[u8], want: &[u8]) -> (f64, u8) {
+    assert_eq!(got.len(), want.len());
+    let pairs: Vec<(&[u8], &[u8])> = got.chunks(3).zip(want.chunks(3)).collect();
+    let same: Vec<_> = pairs.iter().filter(|(a, b)| a[0] == b[0]).collect();
+    let off = same.iter().flat_map(|(a, b)| [a[1].abs_diff(b[1]), a[2].abs_diff(b[2])]).max();
+    (same.len() as f64 / pairs.len() as f64, off.unwrap_or(0))
+}
+
+fn estimator(options: Options) -> Estimator {
+    Estimator::new(&model(), options).unwrap()
+}
+
+fn persons(estimator: &mut Estimator) -> Vec<Person> {
+    let (data, width, height) = picture();
+    estimator.estimate(&Image::rgb(width, height, &data).unwrap()).unwrap()
+}
+
+#[test]
+fn people_are_found_as_in_pytorch() {
+    let reference = reference();
+    let (boxes, wanted_scores) = (reference.get("xywh"), reference.get("detection_scores"));
+    for threads in [1, 3] {
+        let found = persons(&mut estimator(Options { threads, ..Options::default() }));
+        assert_eq!(found.len(), boxes.shape[0]);
+        for (i, (person, want)) in found.iter().zip(boxes.items()).enumerate() {
+            assert_eq!(person.id, i as u32);
+            let got = [person.x as f32, person.y as f32, person.width() as f32, person.height() as f32];
+            assert_eq!(got, want, "person {i}");
+            assert!((person.score - wanted_scores.data[i]).abs() < 1e-4);
+            let (same, off) = compare(person.iuv.data(), &reference.get(&format!("iuv_{i}")).bytes());
+            assert!(same > 0.995 && off <= 1, "person {i}: {same} of parts equal, coordinates off by {off}");
+        }
+    }
+}
+
+#[test]
+fn options_change_while_it_runs() {
+    let mut estimator = estimator(Options::default());
+    let all = persons(&mut estimator);
+    let middle = (all[1].score + all[2].score) / 2.0;
+    estimator.set_options(Options { score_threshold: Some(middle), ..Options::default() });
+    assert_eq!(persons(&mut estimator), all[..2]);
+    estimator.set_options(Options { max_persons: Some(1), ..Options::default() });
+    assert_eq!(persons(&mut estimator), all[..1]);
+    estimator.set_options(Options { max_persons: Some(0), ..Options::default() });
+    assert_eq!(persons(&mut estimator), []);
+    estimator.set_options(Options { score_threshold: Some(1.0), ..Options::default() });
+    assert_eq!(persons(&mut estimator), []);
+    for threads in [1, 2, 0] {
+        estimator.set_options(Options { threads, ..Options::default() });
+        assert_eq!(persons(&mut estimator).len(), all.len());
+    }
+    let (_, width, height) = picture();
+    for (short_side, expected) in [(64, 64), (1, 32), (100_000, 185)] {
+        estimator.set_options(Options { short_side, ..Options::default() });
+        assert_eq!(estimator.input_size(width, height).height, expected);
+        persons(&mut estimator);
+    }
+    estimator.set_options(Options::default());
+    assert_eq!(persons(&mut estimator), all);
+}
+
+#[test]
+fn pictures_of_any_shape_are_taken() {
+    // Everything that the network proposes is to be mapped, so that all of them go all the way.
+    let mut estimator = estimator(Options { score_threshold: Some(0.0), ..Options::default() });
+    for (width, height) in [(1, 1), (1, 5000), (5000, 1), (2, 3), (33, 31), (641, 479), (1921, 1081)] {
+        let data: Vec<u8> = (0..width * height * 3).map(|i| (i * 31 % 251) as u8).collect();
+        for person in estimator.estimate(&Image::rgb(width, height, &data).unwrap()).unwrap() {
+            assert!(person.x >= 0 && person.y >= 0 && person.width() >= 1 && person.height() >= 1);
+            assert!(person.x as usize + person.width() <= width, "{width}x{height}");
+            assert!(person.y as usize + person.height() <= height, "{width}x{height}");
+            assert!(person.iuv.data().chunks(3).all(|p| p[0] <= 24 && (p[0] > 0 || p == [0, 0, 0])));
+        }
+    }
+    let gray = vec![99; 50 * 40];
+    let image = Image::new(Layout::gray(50, 40), vec![Plane { data: &gray, stride: 50 }]).unwrap();
+    estimator.estimate(&image).unwrap();
+}
+
+#[test]
+fn fifty_people_are_no_trouble() {
+    let directory = changed(&[
+        ("/rpn/post_nms_topk", json!(80)),
+        ("/rpn/nms_threshold", json!(1.0)),
+        ("/box_head/nms_threshold", json!(1.0)),
+        ("/box_head/score_threshold", json!(0.0)),
+        ("/box_head/max_detections", json!(80)),
+    ]);
+    let mut estimator = Estimator::new(&Model::open(directory.path()).unwrap(), Options::default()).unwrap();
+    let found = persons(&mut estimator);
+    assert!(found.len() >= 50, "{}", found.len());
+    assert!(found.windows(2).all(|pair| pair[0].score >= pair[1].score));
+    assert!(estimator.timings().of(Stage::DensePoseHead) > estimator.timings().of(Stage::Detections));
+}
+
+#[test]
+fn the_same_picture_gives_the_same_people() {
+    let mut estimator = estimator(Options { threads: 2, ..Options::default() });
+    let first = persons(&mut estimator);
+    for _ in 0..3 {
+        assert_eq!(persons(&mut estimator), first);
+    }
+}
+
+#[test]
+fn numbers_out_of_bounds_do_no_harm() {
+    // Inputs so large that the networks put out infinities and what is no number.
+    for std in [1e-20, 1e-37] {
+        let directory = changed(&[("/input/std", json!([std, std, std])), ("/box_head/score_threshold", json!(0.0))]);
+        let mut estimator = Estimator::new(&Model::open(directory.path()).unwrap(), Options::default()).unwrap();
+        for person in persons(&mut estimator) {
+            assert!(person.score.is_finite());
+        }
+    }
+    let mut estimator = estimator(Options { score_threshold: Some(f32::NAN), ..Options::default() });
+    assert_eq!(persons(&mut estimator), []);
+}
+
+#[test]
+fn the_library_brings_its_own_model() {
+    let model = Model::embedded().unwrap();
+    let mut estimator = Estimator::new(&model, Options::default()).unwrap();
+    let (data, width, height) = picture();
+    estimator.estimate(&Image::rgb(width, height, &data).unwrap()).unwrap();
+}
+
+/// A copy of the tiny model with other values in its manifest, by JSON pointers; `null` removes the field.
+fn changed(changes: &[(&str, Value)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(tiny()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "json" || e == "onnx") {
+            fs::copy(&path, directory.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let manifest = directory.path().join("model.json");
+    let mut value: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    for (pointer, new) in changes {
+        let (owner, field) = pointer.rsplit_once('/').unwrap();
+        match (value.pointer_mut(owner).unwrap(), new) {
+            (Value::Object(owner), Value::Null) => drop(owner.remove(field).unwrap()),
+            (Value::Object(owner), new) => drop(owner.insert(field.into(), new.clone())),
+            (Value::Array(owner), new) => owner[field.parse::<usize>().unwrap()] = new.clone(),
+            _ => panic!("nothing at {pointer}"),
+        }
+    }
+    fs::write(manifest, value.to_string()).unwrap();
+    directory
+}
+
+/// Replaces the bytes of a stage, and its checksum along with them.
+fn with_network(stage: &str, bytes: &[u8]) -> tempfile::TempDir {
+    use sha2::{Digest, Sha256};
+    let sha256: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let directory = changed(&[(&format!("/stages/{stage}/sha256"), json!(sha256))]);
+    fs::write(directory.path().join(format!("{stage}.onnx")), bytes).unwrap();
+    directory
+}
+
+/// Why the model cannot be used, be it found on reading, loading or preparing for a frame.
+fn problem(directory: &Path) -> String {
+    let outcome = Model::open(directory).and_then(|model| {
+        let mut estimator = Estimator::new(&model, Options { threads: 1, ..Options::default() })?;
+        estimator.prepare(320, 240)
+    });
+    outcome.expect_err("this model is broken").to_string()
+}
+
+/// The message must name the file, the cause and what to do.
+fn assert_explains(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "\"{part}\" is missing in: {message}");
+    }
+}
+
+#[test]
+fn what_the_manifest_does_not_know_is_ignored() {
+    let directory =
+        changed(&[("/colour_of_the_sky", json!("blue")), ("/rpn/note", json!(["x"])), ("/licence", json!(null))]);
+    assert_eq!(Model::open(directory.path()).unwrap().manifest().name, "tiny");
+}
+
+#[test]
+fn missing_files_are_named() {
+    let nowhere = Path::new("/nonexistent/model");
+    assert_explains(&problem(nowhere), &["/nonexistent/model/model.json", "No such file", "a model is a directory"]);
+    let empty = tempfile::tempdir().unwrap();
+    assert_explains(&problem(empty.path()), &["model.json", "No such file"]);
+    // A file instead of a directory.
+    assert_explains(&problem(&tiny().join("model.json")), &["model.json/model.json", "Not a directory"]);
+    for stage in ["trunk", "box_head", "densepose_head"] {
+        let directory = changed(&[]);
+        let file = directory.path().join(format!("{stage}.onnx"));
+        fs::remove_file(&file).unwrap();
+        assert_explains(&problem(directory.path()), &[&file.display().to_string(), "No such file"]);
+    }
+}
+
+#[test]
+fn damaged_manifests_are_explained() {
+    let directory = changed(&[]);
+    let file = directory.path().join("model.json");
+    let whole = fs::read(&file).unwrap();
+    for broken in [&b""[..], b"no JSON", b"[1, 2]", &whole[..whole.len() / 2], b"\xff\xfe\x00"] {
+        fs::write(&file, broken).unwrap();
+        assert_explains(
+            &problem(directory.path()),
+            &["model.json", "is not a model manifest", "export the model again"],
+        );
+    }
+}
+
+#[test]
+fn missing_fields_are_named() {
+    for field in [
+        "/format",
+        "/version",
+        "/name",
+        "/input",
+        "/input/mean",
+        "/input/short_side",
+        "/stages/trunk",
+        "/stages/box_head/file",
+        "/stages/densepose_head/sha256",
+        "/features",
+        "/features/0/stride",
+        "/rpn/levels",
+        "/rpn/levels/4/deltas",
+        "/rpn/post_nms_topk",
+        "/box_head/resolution",
+        "/box_head/classes",
+        "/box_head/score_threshold",
+        "/densepose_head/u",
+    ] {
+        let directory = changed(&[(field, json!(null))]);
+        let name = field.rsplit('/').next().unwrap();
+        assert_explains(&problem(directory.path()), &["model.json", &format!("missing field `{name}`")]);
+    }
+}
+
+#[test]
+fn values_that_cannot_be_are_named() {
+    let long = "x".repeat(64);
+    let table = [
+        ("/format", json!("densepose-video"), "format is \"densepose-video\""),
+        ("/version", json!(2), "version is 2"),
+        ("/input/channel_order", json!("GBR"), "unknown variant `GBR`"),
+        ("/input/mean", json!([1, 2]), "invalid length 2"),
+        ("/input/std", json!([1, 0, 1]), "input.std is [1.0, 0.0, 1.0]"),
+        ("/input/short_side", json!(0), "input.short_side is 0"),
+        ("/input/short_side", json!(-4), "invalid value"),
+        ("/input/short_side", json!(100_000), "input.short_side is 100000"),
+        ("/input/max_long_side", json!(50), "input.max_long_side is 50"),
+        ("/input/size_divisor", json!(0), "input.size_divisor is 0"),
+        ("/input/size_divisor", json!(16), "features[3].stride is 32"),
+        ("/stages/trunk/file", json!(""), "stages.trunk.file is \"\""),
+        ("/stages/trunk/file", json!("../trunk.onnx"), "no path inside the model directory"),
+        ("/stages/trunk/file", json!("/etc/passwd"), "no path inside the model directory"),
+        ("/stages/box_head/file", json!("a/../../b.onnx"), "no path inside the model directory"),
+        ("/stages/box_head/file", json!("..\\b.onnx"), "no path inside the model directory"),
+        ("/stages/trunk/sha256", json!("abc"), "stages.trunk.sha256 is not 64 hexadecimal digits"),
+        ("/stages/trunk/sha256", json!(long), "stages.trunk.sha256 is not 64 hexadecimal digits"),
+        ("/features", json!([]), "features is empty"),
+        ("/features/0/stride", json!(0), "features[0].stride is 0"),
+        ("/features/0/stride", json!(5), "features[0].stride is 5"),
+        ("/features/1/channels", json!(0), "features[1].channels is 0"),
+        ("/features/1/output", json!("p2"), "names \"p2\" twice"),
+        ("/features/1/output", json!(""), "empty name"),
+        ("/rpn/levels", json!([]), "rpn.levels is empty"),
+        ("/rpn/levels/0/objectness", json!("p2"), "names \"p2\" twice"),
+        ("/rpn/levels/0/stride", json!(0), "rpn.levels[0].stride is 0"),
+        ("/rpn/levels/0/sizes", json!([]), "rpn.levels[0].sizes is []"),
+        ("/rpn/levels/0/sizes", json!([0]), "rpn.levels[0].sizes is [0.0]"),
+        ("/rpn/aspect_ratios", json!([-1]), "rpn.aspect_ratios is [-1.0]"),
+        ("/rpn/box_weights", json!([1, 1, 1, 0]), "rpn.box_weights"),
+        ("/rpn/pre_nms_topk", json!(0), "rpn.pre_nms_topk is 0"),
+        ("/rpn/post_nms_topk", json!(0), "rpn.post_nms_topk is 0"),
+        ("/rpn/nms_threshold", json!(1.5), "rpn.nms_threshold is 1.5"),
+        ("/box_head/resolution", json!(0), "box_head.resolution is 0"),
+        ("/box_head/resolution", json!(100_000), "box_head.resolution is 100000"),
+        ("/box_head/sampling_ratio", json!(1000), "box_head.sampling_ratio is 1000"),
+        ("/box_head/features", json!([]), "box_head.features is empty"),
+        ("/box_head/features", json!(["p2", "p9"]), "names \"p9\""),
+        ("/box_head/features", json!(["p2", "p2"]), "names \"p2\" twice"),
+        ("/box_head/features", json!(["p2", "p4"]), "strides [4, 16]"),
+        ("/box_head/canonical_size", json!(0), "box_head.canonical_size"),
+        ("/box_head/scores", json!("box_deltas"), "names \"box_deltas\" twice"),
+        ("/box_head/classes", json!(["cat", "background"]), "without \"person\""),
+        ("/box_head/classes", json!(["person"]), "has no background"),
+        ("/box_head/classes", json!(["person", "person"]), "names \"person\" twice"),
+        ("/box_head/score_threshold", json!(-0.1), "box_head.score_threshold is -0.1"),
+        ("/box_head/nms_threshold", json!(2), "box_head.nms_threshold is 2"),
+        ("/box_head/max_detections", json!(0), "box_head.max_detections is 0"),
+        ("/densepose_head/resolution", json!(0), "densepose_head.resolution is 0"),
+        ("/densepose_head/features", json!(["p2", "p3"]), "exactly one feature map"),
+        ("/densepose_head/v", json!("u"), "names \"u\" twice"),
+    ];
+    for (pointer, value, expected) in table {
+        let directory = changed(&[(pointer, value.clone())]);
+        assert_explains(&problem(directory.path()), &["model.json", expected, "export the model again"]);
+    }
+}
+
+#[test]
+fn damaged_networks_are_found_by_their_checksums() {
+    for stage in ["trunk", "box_head", "densepose_head"] {
+        let directory = changed(&[]);
+        let file = directory.path().join(format!("{stage}.onnx"));
+        let mut bytes = fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&file, &bytes).unwrap();
+        let name = file.display().to_string();
+        assert_explains(&problem(directory.path()), &[&name, "SHA-256", "the manifest expects", "copy the whole"]);
+        bytes.truncate(middle);
+        fs::write(&file, &bytes).unwrap();
+        assert_explains(&problem(directory.path()), &[&name, "SHA-256"]);
+    }
+}
+
+#[test]
+fn what_is_no_network_is_refused_though_its_checksum_is_right() {
+    for stage in ["trunk", "box_head", "densepose_head"] {
+        let whole = fs::read(tiny().join(format!("{stage}.onnx"))).unwrap();
+        let parts = [0, 1, whole.len() / 3, whole.len() / 2, whole.len() - 1].map(|length| &whole[..length]);
+        for bytes in parts.into_iter().chain([&b"this is text, and no network at all"[..]]) {
+            let directory = with_network(stage, bytes);
+            let message = problem(directory.path());
+            assert_explains(&message, &[&format!("{stage}.onnx"), "export the model again"]);
+        }
+    }
+}
+
+#[test]
+fn networks_that_do_not_fit_the_manifest_are_refused() {
+    let table = [
+        ("/input/name", json!("picture"), "trunk.onnx", "has the inputs [\"image\"]"),
+        ("/rpn/levels/0/objectness", json!("logits"), "trunk.onnx", "has no output \"logits\""),
+        ("/rpn/levels/0/sizes", json!([32, 64]), "trunk.onnx", "puts out \"objectness_p2\" with the shape"),
+        ("/rpn/levels/4/stride", json!(32), "trunk.onnx", "puts out \"objectness_p6\" with the shape"),
+        ("/rpn/aspect_ratios", json!([1]), "trunk.onnx", "puts out \"objectness_p2\" with the shape"),
+        ("/box_head/input", json!("boxes"), "box_head.onnx", "has the inputs [\"rois\"]"),
+        ("/box_head/scores", json!("logits"), "box_head.onnx", "has no output \"logits\""),
+        ("/box_head/resolution", json!(9), "box_head.onnx", ""),
+        ("/box_head/classes", json!(["person", "cat", "background"]), "box_head.onnx", "puts out \"scores\""),
+        ("/box_head/deltas", json!("scores_again"), "box_head.onnx", "has no output \"scores_again\""),
+        ("/densepose_head/fine", json!("index"), "densepose_head.onnx", "has no output \"index\""),
+        ("/densepose_head/coarse", json!("none"), "densepose_head.onnx", "has no output \"none\""),
+    ];
+    for (pointer, value, file, expected) in table {
+        let directory = changed(&[(pointer, value.clone())]);
+        assert_explains(&problem(directory.path()), &[file, expected, "export the model again"]);
+    }
+    // All features at once, as the heads demand the same number of channels of all.
+    let channels: Vec<(String, Value)> = (0..4).map(|i| (format!("/features/{i}/channels"), json!(32))).collect();
+    let channels: Vec<(&str, Value)> = channels.iter().map(|(pointer, value)| (&**pointer, value.clone())).collect();
+    assert_explains(&problem(changed(&channels).path()), &["onnx", "export the model again"]);
+    // Heads in each other's place.
+    let head = fs::read(tiny().join("box_head.onnx")).unwrap();
+    assert_explains(&problem(with_network("densepose_head", &head).path()), &["densepose_head.onnx", "no output"]);
+    assert_explains(&problem(with_network("trunk", &head).path()), &["trunk.onnx", "has the inputs [\"rois\"]"]);
+    // Other outputs of the right kind at the wrong place.
+    let swapped = changed(&[("/densepose_head/coarse", json!("fine")), ("/densepose_head/fine", json!("coarse"))]);
+    assert_explains(&problem(swapped.path()), &["densepose_head.onnx", "puts out \"coarse\" with the shape"]);
+}

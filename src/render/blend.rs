@@ -107,7 +107,9 @@ fn eights<const STEP: usize, const BYTES: usize>(samples: &mut [u8], index: usiz
 #[inline(always)]
 fn eight<const STEP: usize, const BYTES: usize, const INDEX: usize>(block: &mut [u8; BYTES], inks: &[Ink; 8]) {
     let mixed: [u8; 8] = std::array::from_fn(|k| inks[k].over(block[k * STEP], INDEX));
-    mixed.iter().enumerate().for_each(|(k, &v)| block[k * STEP] = v);
+    let old = *block;
+    // Written as a whole, the others' bytes included.
+    *block = std::array::from_fn(|i| if i % STEP == 0 { mixed[i / STEP] } else { old[i] });
 }
 
 #[inline(always)]

@@ -108,13 +108,13 @@ fn stages(model: &Model, picture: &Image, reference: &Arrays, report: &mut Repor
     let mut plain = manifest.input.clone();
     (plain.mean, plain.std) = ([0.0; 3], [1.0; 3]);
     let mut pixels = vec![0.0; 3 * size.padded_width * size.padded_height];
-    Sampler::new(&plain).sample(picture, size, &mut pixels);
+    Sampler::new(&plain).sample(picture, size, &Threads::one(), &mut pixels);
     let resized = interleaved(&pixels, size);
     report.largest("resized picture", &resized, &reference.get("input_resized_rgb_u8").data, 0.0);
 
     let mut trunk = Trunk::load(model)?;
     trunk.prepare(manifest, (size.padded_width, size.padded_height), &Threads::new(0)?)?;
-    Sampler::new(&manifest.input).sample(picture, size, trunk.input());
+    Sampler::new(&manifest.input).sample(picture, size, &Threads::one(), trunk.input());
     let pyramid = trunk.run()?;
     for (map, level) in pyramid.features(manifest).iter().zip(LEVELS) {
         report.rms(&format!("features {level}"), map.data, &reference.get(&format!("feat_{level}")).data);

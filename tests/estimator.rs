@@ -94,12 +94,12 @@ fn the_picture_is_resized_and_normalised() {
     let size = input_size(&model);
     let area = size.padded_width * size.padded_height;
     let mut tensor = vec![f32::NAN; 3 * area];
-    Sampler::new(&model.manifest().input).sample(&image, size, &mut tensor);
+    Sampler::new(&model.manifest().input).sample(&image, size, &Threads::one(), &mut tensor);
     assert_close("input", &tensor, &reference.get("input").data, 1e-6);
 
     let mut plain = model.manifest().input.clone();
     (plain.mean, plain.std) = ([0.0; 3], [1.0; 3]);
-    Sampler::new(&plain).sample(&image, size, &mut tensor);
+    Sampler::new(&plain).sample(&image, size, &Threads::one(), &mut tensor);
     let resized = reference.get("resized");
     assert_eq!(resized.shape, [size.height, size.width, 3]);
     for (i, want) in resized.data.iter().enumerate() {

@@ -132,10 +132,10 @@ impl Estimator {
         self.prepare(width, height)?;
         let size = self.input_size(width, height);
         let limits = self.limits();
-        let Self { manifest, sampler, trunk, box_head, densepose_head, timings, .. } = self;
+        let Self { manifest, sampler, trunk, box_head, densepose_head, threads: (_, threads), timings, .. } = self;
         timings.restart();
 
-        timings.time(Stage::Resize, || sampler.sample(image, size, trunk.input()));
+        timings.time(Stage::Resize, || sampler.sample(image, size, threads, trunk.input()));
         let pyramid = timings.time(Stage::Trunk, || trunk.run())?;
         let features = pyramid.features(manifest);
         let levels = pyramid.levels(manifest);
@@ -153,6 +153,11 @@ impl Estimator {
             let PixelBox { x, y, width, height } = places[index];
             Person { id: index as u32, score: detections[index].score, x, y, iuv: charts.to_iuv(width, height) }
         })
+    }
+
+    /// Number of threads that the networks run on.
+    pub fn threads(&self) -> usize {
+        self.threads.1.count()
     }
 
     /// Where the time of the last picture went.

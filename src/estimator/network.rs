@@ -195,6 +195,19 @@ impl Threads {
         }
     }
 
+    /// Does `work` with each of `items`, each on a thread of its own as far as there are any.
+    pub fn each<T: Send>(&self, items: &mut [T], work: impl Fn(&mut T) + Sync) {
+        match &self.0 {
+            Executor::MultiThread(pool) if items.len() > 1 => pool.scope(|scope| {
+                let work = &work;
+                for item in items {
+                    scope.spawn(move |_| work(item));
+                }
+            }),
+            _ => items.iter_mut().for_each(work),
+        }
+    }
+
     /// Does `work` for 0, 1, .. `count` - 1, shared out among `workers`, each of which is on a thread of its own.
     /// Results come in order.
     pub fn share<W: Send, T: Send>(
@@ -205,21 +218,14 @@ impl Threads {
     ) -> Result<Vec<T>> {
         let next = Mutex::new(0..count);
         let results = Mutex::new(Vec::with_capacity(count));
-        let run = |worker: &mut W| {
-            while let Some(index) = lock(&next).next() {
+        self.each(workers, |worker| {
+            loop {
+                // Not in the condition, where the lock would last as long as the work.
+                let Some(index) = lock(&next).next() else { break };
                 let result = work(worker, index);
                 lock(&results).push((index, result));
             }
-        };
-        match &self.0 {
-            Executor::MultiThread(pool) => pool.scope(|scope| {
-                let run = &run;
-                for worker in workers.iter_mut().take(count) {
-                    scope.spawn(move |_| run(worker));
-                }
-            }),
-            _ => workers.iter_mut().take(1).for_each(run),
-        }
+        });
         let mut results = results.into_inner().unwrap_or_else(|poison| poison.into_inner());
         results.sort_by_key(|(index, _)| *index);
         results.into_iter().map(|(_, result)| result).collect()
@@ -243,5 +249,60 @@ fn guarded<T>(f: impl FnOnce() -> TractResult<T>) -> std::result::Result<T, Stri
             let text = panic.downcast_ref::<String>().map(String::as_str);
             Err(text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn work_is_shared_and_comes_back_in_order() {
+        for count in [1, 2, 4] {
+            let threads = Threads::new(count).unwrap();
+            assert_eq!(threads.count(), count);
+            let mut workers = vec![0; count];
+            let squares = threads.share(&mut workers, 9, |done, i| {
+                *done += 1;
+                Ok(i * i)
+            });
+            assert_eq!(squares.unwrap(), [0, 1, 4, 9, 16, 25, 36, 49, 64]);
+            assert_eq!(workers.iter().sum::<usize>(), 9);
+        }
+        assert!(Threads::new(0).unwrap().count() >= 1);
+    }
+
+    #[test]
+    fn workers_work_at_the_same_time() {
+        let (active, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let threads = Threads::new(2).unwrap();
+        let done = threads.share(&mut [(), ()], 4, |(), _| {
+            most.fetch_max(active.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(50));
+            active.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        });
+        assert!(done.is_ok());
+        assert_eq!(most.into_inner(), 2);
+    }
+
+    #[test]
+    fn the_first_failure_is_told() {
+        let threads = Threads::new(2).unwrap();
+        let outcome: Result<Vec<()>> = threads.share(&mut [(), ()], 5, |(), i| match i {
+            2 | 4 => Err(Error::NotEmbedded),
+            _ => Ok(()),
+        });
+        assert!(matches!(outcome, Err(Error::NotEmbedded)));
+    }
+
+    #[test]
+    fn panics_become_messages() {
+        assert_eq!(guarded::<()>(|| panic!("no {}", "graph")), Err("no graph".into()));
+        assert_eq!(guarded::<()>(|| panic!("no graph")), Err("no graph".into()));
+        assert_eq!(guarded(|| Ok(3)), Ok(3));
     }
 }

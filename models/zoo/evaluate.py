@@ -103,7 +103,10 @@ def spread(items: Sequence, limit: int) -> list:
 
 def folder_examples(folder: str | Path, limit: int = 0) -> Iterator[Example]:
     """Validation pictures of a data folder, or all where none is marked as such."""
-    entries = data.read_index(folder, "val") or data.read_index(folder)
+    entries = data.read_index(folder, "val")
+    if not entries:
+        entries = data.read_index(folder)
+        print(f"{folder}: no picture has split val, taking all; was the network trained on them?", file=sys.stderr)
     if not entries:
         raise InputError(f"{folder}: index.jsonl names no pictures")
     for entry in spread(entries, limit):

@@ -5,7 +5,7 @@ mod common;
 use common::{caps, element, frame, init, texts, tiny_frame, tiny_picture};
 use gst::prelude::*;
 use gst_check::Harness;
-use gstdensepose::estimator::Model;
+use gstdensepose::estimator::{Model, Threads};
 use gstdensepose::frame::{InputSize, Sampler};
 use gstdensepose::meta::{self, Persons};
 
@@ -34,7 +34,7 @@ fn sampled(caps: &gst::Caps, buffer: &gst::Buffer) -> Vec<f32> {
     let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info).unwrap();
     let size = InputSize::new(info.width() as usize, info.height() as usize, 64, input);
     let mut tensor = vec![0.0; 3 * size.padded_width * size.padded_height];
-    Sampler::new(input).sample(&gstdensepose::video::image(&frame).unwrap(), size, &mut tensor);
+    Sampler::new(input).sample(&gstdensepose::video::image(&frame).unwrap(), size, &Threads::one(), &mut tensor);
     let plane = size.padded_width * size.padded_height;
     tensor.iter().enumerate().map(|(i, v)| v * input.std[i / plane]).collect()
 }

@@ -46,14 +46,23 @@ impl Charts<'_> {
                 // Wherever only background may win, nothing is to be painted.
                 if coarse.enter_gap(column) && fine.enter_gap(column) {
                     let mut painter = Painter::new(self, &fine.corners);
+                    let only = coarse.only().and(fine.only());
                     for (y, &fy) in (row.start..).zip(&row.parts) {
+                        let pixels = &mut map[(y * width + column.start) * 3..][..column.parts.len() * 3];
+                        let pixels = pixels.as_chunks_mut().0.iter_mut().zip(&column.parts);
+                        painter.enter_line(fy);
+                        if let Some(part) = only {
+                            painter.select(part);
+                            pixels.for_each(|(pixel, &fx)| *pixel = painter.pixel(fx));
+                            continue;
+                        }
                         coarse.enter_line(fy);
                         fine.enter_line(fy);
-                        painter.enter_line(fy);
-                        let pixels = &mut map[(y * width + column.start) * 3..][..column.parts.len() * 3];
-                        for (pixel, &fx) in pixels.as_chunks_mut().0.iter_mut().zip(&column.parts) {
-                            if coarse.winner(fx) > 0 {
-                                *pixel = painter.pixel(fine.winner(fx), fx);
+                        for (pixel, &fx) in pixels {
+                            let part = if coarse.winner(fx) > 0 { fine.winner(fx) } else { 0 };
+                            if part > 0 {
+                                painter.select(part);
+                                *pixel = painter.pixel(fx);
                             }
                         }
                     }
@@ -111,7 +120,7 @@ fn ends([a, b, c, d]: [f32; 4], fy: f32) -> [f32; 2] {
 /// The value between two ends; `fx` is the weight of the right one.
 #[inline(always)]
 fn between([left, right]: [f32; 2], fx: f32) -> f32 {
-    (1.0 - fx) * left + fx * right
+    left + fx * (right - left)
 }
 
 struct Rival {
@@ -167,6 +176,14 @@ impl<'a> Contest<'a> {
         true
     }
 
+    /// The channel that wins everywhere in the gap, if there is one.
+    fn only(&self) -> Option<usize> {
+        match &self.here[..] {
+            [only] => Some(only.channel),
+            _ => None,
+        }
+    }
+
     /// Goes to a line of pixels in the gap.
     fn enter_line(&mut self, fy: f32) {
         if self.here.len() > 1 {
@@ -177,8 +194,8 @@ impl<'a> Contest<'a> {
     /// The channel that is highest at a place on the line, the first one of equals.
     #[inline(always)]
     fn winner(&self, fx: f32) -> usize {
-        if let [only] = &self.here[..] {
-            return only.channel;
+        if let Some(only) = self.only() {
+            return only;
         }
         let mut best = (0, f32::NEG_INFINITY);
         for rival in &self.here {
@@ -227,13 +244,13 @@ fn corner_bounds(upper: &[f32], lower: &[f32], either: impl Fn(f32, f32) -> f32,
     out[last] = either(up[last], low[last]);
 }
 
-/// Makes pixels between four cells, remembering the coordinates of the last part.
+/// Makes pixels between four cells, line by line and part by part.
 struct Painter<'a> {
     charts: &'a Charts<'a>,
     corners: Corners,
     fy: f32,
     part: usize,
-    /// Corners and ends of U and V.
+    /// Corners and ends of U and V, times 255.
     u: ([f32; 4], [f32; 2]),
     v: ([f32; 4], [f32; 2]),
 }
@@ -252,25 +269,26 @@ impl<'a> Painter<'a> {
     }
 
     #[inline(always)]
-    fn pixel(&mut self, part: usize, fx: f32) -> [u8; 3] {
-        if part == 0 {
-            return [0; 3];
-        }
+    fn select(&mut self, part: usize) {
         if part != self.part {
             self.part = part;
-            self.u.0 = self.charts.u.at(part, &self.corners);
-            self.v.0 = self.charts.v.at(part, &self.corners);
+            self.u.0 = self.charts.u.at(part, &self.corners).map(|u| u * 255.0);
+            self.v.0 = self.charts.v.at(part, &self.corners).map(|v| v * 255.0);
             self.enter_line(self.fy);
         }
-        [part as u8, byte(between(self.u.1, fx)), byte(between(self.v.1, fx))]
+    }
+
+    #[inline(always)]
+    fn pixel(&self, fx: f32) -> [u8; 3] {
+        [self.part as u8, byte(between(self.u.1, fx)), byte(between(self.v.1, fx))]
     }
 }
 
-/// `value` times 255, rounded; 0 for what is no number.
+/// `value` rounded; 0 for what is no number.
 #[inline(always)]
 fn byte(value: f32) -> u8 {
     // Behind 2^23 a float's last bits are its units.
-    (value.clamp(0.0, 1.0) * 255.0 + 8_388_608.0).to_bits() as u8
+    (value.clamp(0.0, 255.0) + 8_388_608.0).to_bits() as u8
 }
 
 #[cfg(test)]

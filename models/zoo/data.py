@@ -125,7 +125,7 @@ def _weight(record: dict) -> float:
     """Rare views and good labels are drawn more often: back views and webcam-like video are a small part of the photos."""
     if record.get("source") == "synthetic":
         return 1.0
-    rare = 3.0 if record.get("facing") == "back" else 1.0
+    rare = 6.0 if record.get("facing") == "back" else 1.0
     video = 2.0 if "clip" in record else 1.0
     return float(record.get("quality", 1.0)) ** 2 * rare * video
 

@@ -48,6 +48,7 @@ class Team:
 def train_together(size: int, work: Callable[[Team], int]) -> int:
     """Runs ``work`` in ``size`` processes and returns the worst of their results; SIGTERM and SIGINT are passed on to them.
 
+    A member that fails closes its connections, which ends the others too.
     ``work`` has to be picklable (a module's function or a `functools.partial` of one).
     """
     if size == 1:
@@ -81,6 +82,8 @@ def _member(rank: int, size: int, port: int, work: Callable[[Team], int]) -> Non
     dist.init_process_group(backend, init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
     try:
         result = work(Team(rank, size))
+        if result == 0:
+            dist.barrier()  # who leaves earlier closes connections that the others still use
     finally:
         dist.destroy_process_group()
     raise SystemExit(result)

@@ -30,7 +30,7 @@ pub struct Charts<'a> {
     pub v: Planes<'a>,
 }
 
-/// As many channels as [`rivals`] can tell apart.
+/// Most channels that logits may have.
 pub const MOST_CHANNELS: usize = u32::BITS as usize;
 
 impl Charts<'_> {

@@ -233,7 +233,7 @@ impl Threads {
 }
 
 /// More threads than this help no network of this size.
-const MOST_THREADS: usize = 256;
+const MOST_THREADS: usize = 64;
 
 /// Locks, also if another thread panicked meanwhile: that panic is passed on by the scope.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -119,6 +119,8 @@ CONFIGS = {
             # The ImageNet weights come from TensorFlow's EfficientNet-Lite and were trained with these.
             input=Input(mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), short_side=256),
             rpn=Rpn(separable=True, post_nms_topk=30),
+            # At 0.5, boxes of half a body stay beside that of the whole.
+            box=BoxHead(nms_threshold=0.3),
             densepose=DensePoseHead(separable=True, coarse_channels=2),
         ),
         Config(

@@ -28,7 +28,7 @@ fn gradient(w: usize, h: usize) -> Vec<u8> {
 
 /// The network's input for a frame, in levels of 0 to 255.
 fn sampled(caps: &gst::Caps, buffer: &gst::Buffer) -> Vec<f32> {
-    let model = Model::open(&common::tiny_model()).unwrap();
+    let model = Model::open(common::tiny_model()).unwrap();
     let input = &model.manifest().input;
     let info = gst_video::VideoInfo::from_caps(caps).unwrap();
     let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info).unwrap();

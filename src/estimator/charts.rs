@@ -2,9 +2,8 @@
 //!
 //! Logits and chart coordinates are resized bilinearly (cell centres at half, as PyTorch's `align_corners=False`); a
 //! pixel's part is the highest fine logit where the highest coarse one is not background, and its U, V are those of
-//! that part. Between four cells no channel gets above its highest or below its lowest corner. So first it is found
-//! out, for whole rows at once, which channels may win between which cells: mostly just one, and nothing is left to
-//! compare there.
+//! that part. A channel that is highest at the four cells around a pixel is so everywhere between them, and one that is
+//! highest at both ends of a line is so all along it: most pixels of a large box need no comparison at all.
 
 use crate::person::IuvMap;
 use crate::simd::vectorised;
@@ -30,9 +29,6 @@ pub struct Charts<'a> {
     pub v: Planes<'a>,
 }
 
-/// Most channels that logits may have.
-pub const MOST_CHANNELS: usize = u32::BITS as usize;
-
 impl Charts<'_> {
     /// Body part and chart coordinates of every pixel of a box of `width` by `height` pixels. NaN logits lose.
     pub fn to_iuv(&self, width: usize, height: usize) -> IuvMap {
@@ -40,29 +36,31 @@ impl Charts<'_> {
         let columns = gaps(width, self.fine.width);
         let [mut coarse, mut fine] = [self.coarse, self.fine].map(Contest::new);
         for row in &gaps(height, self.fine.height) {
-            coarse.enter_row(row);
-            fine.enter_row(row);
             for column in &columns {
-                // Wherever only background may win, nothing is to be painted.
-                if coarse.enter_gap(column) && fine.enter_gap(column) {
-                    let mut painter = Painter::new(self, &fine.corners);
-                    let only = coarse.only().and(fine.only());
+                // Wherever only background wins, nothing is to be painted.
+                let corners = self.fine.corners(row, column);
+                if coarse.enter_gap(corners) && fine.enter_gap(corners) {
+                    let mut painter = Painter::new(self, corners);
                     for (y, &fy) in (row.start..).zip(&row.parts) {
                         let pixels = &mut map[(y * width + column.start) * 3..][..column.parts.len() * 3];
                         let pixels = pixels.as_chunks_mut().0.iter_mut().zip(&column.parts);
                         painter.enter_line(fy);
-                        if let Some(part) = only {
-                            painter.select(part);
-                            pixels.for_each(|(pixel, &fx)| *pixel = painter.pixel(fx));
-                            continue;
-                        }
                         coarse.enter_line(fy);
                         fine.enter_line(fy);
-                        for (pixel, &fx) in pixels {
-                            let part = if coarse.winner(fx) > 0 { fine.winner(fx) } else { 0 };
-                            if part > 0 {
+                        match (coarse.settled, fine.settled) {
+                            (Some(0), _) | (_, Some(0)) => {}
+                            (Some(_), Some(part)) => {
                                 painter.select(part);
-                                *pixel = painter.pixel(fx);
+                                pixels.for_each(|(pixel, &fx)| *pixel = painter.pixel(fx));
+                            }
+                            _ => {
+                                for (pixel, &fx) in pixels {
+                                    let part = if coarse.winner(fx) > 0 { fine.winner(fx) } else { 0 };
+                                    if part > 0 {
+                                        painter.select(part);
+                                        *pixel = painter.pixel(fx);
+                                    }
+                                }
                             }
                         }
                     }
@@ -104,8 +102,13 @@ fn gaps(pixels: usize, cells: usize) -> Vec<Gap> {
 type Corners = [usize; 4];
 
 impl Planes<'_> {
+    fn corners(&self, row: &Gap, column: &Gap) -> Corners {
+        let [upper, lower] = [row.low, row.high].map(|y| y * self.width);
+        [upper + column.low, upper + column.high, lower + column.low, lower + column.high]
+    }
+
     /// A channel's values at four cells.
-    fn at(&self, channel: usize, corners: &Corners) -> [f32; 4] {
+    fn at(&self, channel: usize, corners: Corners) -> [f32; 4] {
         let plane = &self.data[channel * self.height * self.width..][..self.height * self.width];
         corners.map(|offset| plane[offset])
     }
@@ -123,83 +126,75 @@ fn between([left, right]: [f32; 2], fx: f32) -> f32 {
     left + fx * (right - left)
 }
 
+/// A channel that may win, with its values at the corners of a gap and at the ends of a line.
 struct Rival {
     channel: usize,
     corners: [f32; 4],
     ends: [f32; 2],
 }
 
-/// Who is the highest of some channels, from gap to gap.
+/// Which of some channels is the highest.
 struct Contest<'a> {
     planes: Planes<'a>,
-    /// Between each cell of the row and the next: the channels that may win, as bits.
-    rivals: Vec<u32>,
-    /// Buffers of [`rivals`].
-    bounds: [Vec<f32>; 2],
-    rows: [usize; 2],
-    corners: Corners,
-    /// Those that may win in this gap, with their corners and ends on a line; a single one wins wherever it is.
-    here: Vec<Rival>,
+    /// The winner at each cell.
+    winners: Vec<u32>,
+    /// Those that may win in this gap, if it is not clear.
+    rivals: Vec<Rival>,
+    /// The one that wins all over the gap or along the line.
+    settled: Option<usize>,
 }
 
 impl<'a> Contest<'a> {
     fn new(planes: Planes<'a>) -> Self {
-        let line = vec![0.0; planes.width];
-        let rivals = vec![0; planes.width];
-        Self { planes, rivals, bounds: [line.clone(), line], rows: [0; 2], corners: [0; 4], here: Vec::new() }
+        let cells = planes.height * planes.width;
+        let (mut highest, mut winners) = (planes.data[..cells].to_vec(), vec![0; cells]);
+        find_winners(&planes.data[cells..], &mut highest, &mut winners);
+        Self { planes, winners, rivals: Vec::new(), settled: None }
     }
 
-    fn enter_row(&mut self, row: &Gap) {
-        self.rows = [row.low, row.high].map(|y| y * self.planes.width);
-        let [highest, bar] = &mut self.bounds;
-        rivals(&self.planes, self.rows, highest, bar, &mut self.rivals);
-    }
-
-    /// Whether anything but channel 0 may win in a gap of the row.
-    fn enter_gap(&mut self, column: &Gap) -> bool {
-        let mut rivals = self.rivals[column.low];
-        if rivals == 1 {
-            return false;
+    /// Whether anything but channel 0 may win in a gap.
+    fn enter_gap(&mut self, corners: Corners) -> bool {
+        self.rivals.clear();
+        let winners = corners.map(|offset| self.winners[offset] as usize);
+        if winners.iter().all(|&winner| winner == winners[0]) {
+            self.settled = Some(winners[0]);
+            return winners[0] > 0;
         }
-        let [upper, lower] = self.rows;
-        self.corners = [upper + column.low, upper + column.high, lower + column.low, lower + column.high];
-        self.here.clear();
-        if rivals.is_power_of_two() {
-            self.here.push(Rival { channel: rivals.trailing_zeros() as usize, corners: [0.0; 4], ends: [0.0; 2] });
-        } else {
-            while rivals != 0 {
-                let channel = rivals.trailing_zeros() as usize;
-                self.here.push(Rival { channel, corners: self.planes.at(channel, &self.corners), ends: [0.0; 2] });
-                rivals &= rivals - 1;
+        // Whoever is nowhere above one of the winners cannot win anywhere.
+        let bars = winners.map(|winner| self.planes.at(winner, corners));
+        for channel in 0..self.planes.channels {
+            let values = self.planes.at(channel, corners);
+            let above = |bar: &[f32; 4]| values.iter().zip(bar).any(|(value, bar)| value > bar);
+            if winners.contains(&channel) || bars.iter().all(above) {
+                self.rivals.push(Rival { channel, corners: values, ends: [0.0; 2] });
             }
         }
         true
     }
 
-    /// The channel that wins everywhere in the gap, if there is one.
-    fn only(&self) -> Option<usize> {
-        match &self.here[..] {
-            [only] => Some(only.channel),
-            _ => None,
-        }
-    }
-
     /// Goes to a line of pixels in the gap.
     fn enter_line(&mut self, fy: f32) {
-        if self.here.len() > 1 {
-            self.here.iter_mut().for_each(|rival| rival.ends = ends(rival.corners, fy));
+        if self.rivals.is_empty() {
+            return;
         }
+        for rival in &mut self.rivals {
+            rival.ends = ends(rival.corners, fy);
+        }
+        let (left, right) = (self.highest(|rival| rival.ends[0]), self.highest(|rival| rival.ends[1]));
+        self.settled = (left == right).then_some(left);
     }
 
     /// The channel that is highest at a place on the line, the first one of equals.
     #[inline(always)]
     fn winner(&self, fx: f32) -> usize {
-        if let Some(only) = self.only() {
-            return only;
-        }
+        self.settled.unwrap_or_else(|| self.highest(|rival| between(rival.ends, fx)))
+    }
+
+    #[inline(always)]
+    fn highest(&self, value: impl Fn(&Rival) -> f32) -> usize {
         let mut best = (0, f32::NEG_INFINITY);
-        for rival in &self.here {
-            let value = between(rival.ends, fx);
+        for rival in &self.rivals {
+            let value = value(rival);
             if value > best.1 {
                 best = (rival.channel, value);
             }
@@ -209,39 +204,17 @@ impl<'a> Contest<'a> {
 }
 
 vectorised! {
-    /// Finds, between each cell and its right neighbour on the two rows at the offsets `rows`, the channels whose
-    /// highest corner is not below the lowest corner of any other: all others cannot win there.
-    fn rivals(planes: &Planes, rows: [usize; 2], highest: &mut [f32], bar: &mut [f32], rivals: &mut [u32]) {
-        let width = planes.width;
-        let channels = || {
-            planes.data.chunks_exact(planes.height * width).map(|plane| rows.map(|row| &plane[row..][..width]))
-        };
-        bar.fill(f32::NEG_INFINITY);
-        for [upper, lower] in channels() {
-            corner_bounds(upper, lower, f32::min, highest);
-            for (bar, lowest) in bar.iter_mut().zip(&*highest) {
-                *bar = bar.max(*lowest);
-            }
-        }
-        rivals.fill(0);
-        for (channel, [upper, lower]) in (0..MOST_CHANNELS as u32).zip(channels()) {
-            corner_bounds(upper, lower, f32::max, highest);
-            for ((rivals, highest), bar) in rivals.iter_mut().zip(&*highest).zip(&*bar) {
-                *rivals |= u32::from(highest >= bar) << channel;
+    /// Finds the channel that is highest at each cell, the first one of equals. `highest` are the values of channel 0,
+    /// `channels` those of the others.
+    fn find_winners(channels: &[f32], highest: &mut [f32], winners: &mut [u32]) {
+        for (channel, plane) in (1..).zip(channels.chunks_exact(highest.len())) {
+            for ((value, highest), winner) in plane.iter().zip(&mut *highest).zip(&mut *winners) {
+                let higher = value > highest;
+                *highest = if higher { *value } else { *highest };
+                *winner = if higher { channel } else { *winner };
             }
         }
     }
-}
-
-/// The least or greatest of the four corners between each cell and its right neighbour.
-#[inline(always)]
-fn corner_bounds(upper: &[f32], lower: &[f32], either: impl Fn(f32, f32) -> f32, out: &mut [f32]) {
-    let last = out.len() - 1;
-    let (up, low) = (&upper[..=last], &lower[..=last]);
-    for (i, out) in out[..last].iter_mut().enumerate() {
-        *out = either(either(up[i], low[i]), either(up[i + 1], low[i + 1]));
-    }
-    out[last] = either(up[last], low[last]);
 }
 
 /// Makes pixels between four cells, line by line and part by part.
@@ -256,9 +229,9 @@ struct Painter<'a> {
 }
 
 impl<'a> Painter<'a> {
-    fn new(charts: &'a Charts<'a>, corners: &Corners) -> Self {
+    fn new(charts: &'a Charts<'a>, corners: Corners) -> Self {
         let nothing = ([0.0; 4], [0.0; 2]);
-        Self { charts, corners: *corners, fy: 0.0, part: 0, u: nothing, v: nothing }
+        Self { charts, corners, fy: 0.0, part: 0, u: nothing, v: nothing }
     }
 
     fn enter_line(&mut self, fy: f32) {
@@ -272,8 +245,8 @@ impl<'a> Painter<'a> {
     fn select(&mut self, part: usize) {
         if part != self.part {
             self.part = part;
-            self.u.0 = self.charts.u.at(part, &self.corners).map(|u| u * 255.0);
-            self.v.0 = self.charts.v.at(part, &self.corners).map(|v| v * 255.0);
+            self.u.0 = self.charts.u.at(part, self.corners).map(|u| u * 255.0);
+            self.v.0 = self.charts.v.at(part, self.corners).map(|v| v * 255.0);
             self.enter_line(self.fy);
         }
     }

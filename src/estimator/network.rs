@@ -87,14 +87,6 @@ impl Program {
         Err(self.misfit(index, name, &format!("({})", expected.join(", "))))
     }
 
-    /// Complains unless output `index`, called `name`, is at most `most` long along `axis`.
-    pub fn expect_at_most(&self, index: usize, name: &str, axis: usize, most: usize) -> Result<()> {
-        match self.outputs[index].get(axis) {
-            Some(&length) if length > most => Err(self.misfit(index, name, &format!("at most {most} on axis {axis}"))),
-            _ => Ok(()),
-        }
-    }
-
     fn misfit(&self, index: usize, name: &str, expected: &str) -> Error {
         let problem = format!(
             "puts out \"{name}\" with the shape {:?} for an input of {:?}, expected is {expected}",

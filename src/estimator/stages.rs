@@ -2,7 +2,7 @@
 
 use super::anchors::LevelOutput;
 use super::boxes::{Rect, Scored};
-use super::charts::{Charts, MOST_CHANNELS, Planes};
+use super::charts::{Charts, Planes};
 use super::detections::Verdict;
 use super::error::Result;
 use super::manifest::{Manifest, Pooler};
@@ -218,7 +218,6 @@ impl DensePoseHead {
         program.expect(1, &config.fine, &[Some(1), Some(parts), None, None])?;
         let (height, width) = (program.outputs()[1][2], program.outputs()[1][3]);
         program.expect(0, &config.coarse, &[Some(1), None, Some(height), Some(width)])?;
-        program.expect_at_most(0, &config.coarse, 1, MOST_CHANNELS)?;
         for (index, name) in [(2, &config.u), (3, &config.v)] {
             program.expect(index, name, &[Some(1), Some(parts), Some(height), Some(width)])?;
         }

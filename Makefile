@@ -63,4 +63,6 @@ $(VENV)/ready: models/zoo/requirements.txt
 
 .PHONY: bench
 bench: ## Milliseconds per stage and frame.
-	cargo run --release --example bench_stages
+	for threads in 1 2; do \
+		cargo run --release --example bench_stages -- examples/media/astronaut.jpg --threads $$threads; done
+	cargo run --release --example bench_render

@@ -12,16 +12,6 @@ use gstdensepose::render::{Canvas, Renderer, Style, StyleKind};
 
 const ROUNDS: usize = 31;
 
-const STYLES: [StyleKind; 7] = [
-    StyleKind::Parts,
-    StyleKind::U,
-    StyleKind::V,
-    StyleKind::Contour,
-    StyleKind::Iuv,
-    StyleKind::IuvLegacy,
-    StyleKind::Index,
-];
-
 /// A picture's layout, and bytes and stride of each plane.
 struct Case {
     name: &'static str,
@@ -113,7 +103,7 @@ fn main() {
     print!("{:12}", "ms");
     cases.iter().for_each(|c| print!("{:>8}", c.name));
     println!("{:>8}{:>8}{:>8}{:>10}", "+boxes", "+gray", "+black", "RGB/copy");
-    for kind in STYLES {
+    for kind in StyleKind::ALL {
         let style = Style { style: kind, ..Style::default() };
         print!("{:12}", format!("{kind:?}"));
         let times: Vec<f64> = cases.iter().map(|c| time(c, &persons, &style)).collect();

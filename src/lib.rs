@@ -25,10 +25,17 @@ mod simd;
 pub mod tracker;
 pub mod video;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use gst::glib;
 
 /// Who the elements say made them.
 pub(crate) const AUTHOR: &str = "The gst-plugin-densepose authors";
+
+/// Locks, also if another thread panicked meanwhile: its panic must not turn into one here.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     meta::register();

@@ -1,4 +1,4 @@
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex};
 use std::time::Instant;
 
 use gst::glib;
@@ -9,6 +9,7 @@ use gst_base::subclass::prelude::*;
 use gst_video::VideoFrameRef;
 
 use crate::estimator::{Estimator, Model, Options};
+use crate::lock;
 use crate::meta::{self, Persons};
 use crate::tracker::Tracker;
 use crate::video;
@@ -84,11 +85,6 @@ pub struct DensePose {
     settings: Mutex<Settings>,
     stream: Mutex<Stream>,
     timing: Mutex<Timing>,
-}
-
-/// A panic elsewhere must not turn into one here: what the locks guard stays usable.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[glib::object_subclass]

@@ -11,6 +11,7 @@ use tract_onnx::prelude::*;
 
 use super::error::{Error, Result};
 use super::model::File;
+use crate::lock;
 
 /// A parsed network whose shapes are still open.
 pub struct Graph {
@@ -226,11 +227,6 @@ impl Threads {
 
 /// More threads than this help no network of this size.
 const MOST_THREADS: usize = 64;
-
-/// Locks, also if another thread panicked meanwhile: that panic is passed on by the scope.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poison| poison.into_inner())
-}
 
 /// The result of `f`, or why it failed, be it by a panic: tract has some left for graphs that make no sense.
 fn guarded<T>(f: impl FnOnce() -> TractResult<T>) -> std::result::Result<T, String> {

@@ -1,4 +1,4 @@
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
@@ -10,6 +10,7 @@ use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
 
 use super::{Canvas, Palette, Style};
+use crate::lock;
 use crate::meta::{self, Persons};
 use crate::render::{self, Renderer};
 use crate::video;
@@ -79,11 +80,6 @@ pub struct DensePoseOverlay {
     /// The people of the frame to be drawn next.
     found: Mutex<Persons>,
     renderer: Mutex<Renderer>,
-}
-
-/// A panic elsewhere must not turn into one here: what the locks guard stays usable.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[glib::object_subclass]

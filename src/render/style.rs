@@ -23,6 +23,11 @@ pub enum StyleKind {
     Index,
 }
 
+impl StyleKind {
+    /// Every style, in the order of their definition.
+    pub const ALL: [Self; 7] = [Self::Parts, Self::U, Self::V, Self::Contour, Self::Iuv, Self::IuvLegacy, Self::Index];
+}
+
 /// What is behind the people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Canvas {

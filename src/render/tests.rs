@@ -6,15 +6,6 @@ use crate::person::IuvMap;
 
 const KEYED_AND_RAW: [StyleKind; 6] =
     [StyleKind::Parts, StyleKind::U, StyleKind::V, StyleKind::Iuv, StyleKind::IuvLegacy, StyleKind::Index];
-const ALL: [StyleKind; 7] = [
-    StyleKind::Parts,
-    StyleKind::U,
-    StyleKind::V,
-    StyleKind::Contour,
-    StyleKind::Iuv,
-    StyleKind::IuvLegacy,
-    StyleKind::Index,
-];
 /// What bytes hold that belong to no component: padding and alpha.
 const UNTOUCHED: u8 = 0xa5;
 
@@ -236,7 +227,7 @@ fn raw_maps_on_black_are_the_map_and_nothing_else() {
 #[test]
 fn invisible_people_change_nothing() {
     for (name, layout) in layouts(33, 17) {
-        for style in ALL {
+        for style in StyleKind::ALL {
             for opacity in [0.0, -3.0, f64::NAN] {
                 let before = Picture::new(layout.clone());
                 let mut after = before.clone();
@@ -252,7 +243,7 @@ fn labels_beyond_the_parts_are_background() {
     let data = (0..40 * 40).flat_map(|i| [(25 + i % 231) as u8, (i % 256) as u8, (i / 40) as u8]).collect();
     let hostile = Person { id: 1, score: f32::NAN, x: -3, y: 2, iuv: IuvMap::new(40, 40, data).unwrap() };
     for (name, layout) in layouts(33, 17) {
-        for style in ALL {
+        for style in StyleKind::ALL {
             let before = Picture::new(layout.clone());
             let mut after = before.clone();
             after.draw(std::slice::from_ref(&hostile), &Style { style, opacity: 1.0, ..Style::default() });
@@ -458,7 +449,7 @@ fn anything_goes_without_panic_and_twice_the_same() {
             })
             .collect();
         let style = Style {
-            style: ALL[below(7) as usize],
+            style: StyleKind::ALL[below(7) as usize],
             palette: if below(2) == 0 { Palette::Parula } else { Palette::Viridis },
             opacity: below(5) as f64 / 4.0,
             canvas: [Canvas::Video, Canvas::Gray, Canvas::Black, Canvas::Palette][below(4) as usize],

@@ -33,7 +33,7 @@ use glib::translate::*;
 use gst::prelude::*;
 use gst_video::VideoRegionOfInterestMeta;
 
-use crate::person::{IuvMap, Person};
+use crate::person::{IuvMap, Person, Persons};
 
 /// Name of the meta, of its API type and of its structure.
 pub const NAME: &str = "GstDensePoseMeta";
@@ -43,19 +43,6 @@ pub const VERSION: u32 = 1;
 pub const ROI_TYPE: &str = "person";
 /// Parameter structure by which our regions of interest are told from others'.
 const ROI_PARAMETERS: &str = "densepose";
-
-/// The people of a frame.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Persons {
-    /// Width in pixels of the frame that the boxes refer to.
-    pub width: u32,
-    /// Height in pixels of the frame that the boxes refer to.
-    pub height: u32,
-    /// Frames since the inference that found them; 0 = found in this very frame.
-    pub age: u32,
-    /// Best score first.
-    pub persons: Vec<Person>,
-}
 
 impl Persons {
     /// The same people in a frame scaled to `width` by `height`; boxes grow or shrink, labels are repeated or left

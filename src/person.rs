@@ -121,6 +121,19 @@ impl Person {
     }
 }
 
+/// The people of a frame.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Persons {
+    /// Width in pixels of the frame that the boxes refer to.
+    pub width: u32,
+    /// Height in pixels of the frame that the boxes refer to.
+    pub height: u32,
+    /// Frames since the inference that found them; 0 = found in this very frame.
+    pub age: u32,
+    /// Best score first.
+    pub persons: Vec<Person>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,8 @@ use gst::prelude::*;
 use gst_check::Harness;
 use gstdensepose::estimator::{Model, Threads};
 use gstdensepose::frame::{InputSize, Sampler};
-use gstdensepose::meta::{self, Persons};
+use gstdensepose::meta;
+use gstdensepose::person::Persons;
 
 fn harness(element: &gst::Element) -> Harness {
     Harness::with_element(element, Some("sink"), Some("src"))

@@ -10,7 +10,8 @@ use gst_video::VideoFrameRef;
 
 use crate::estimator::{Estimator, Model, Options};
 use crate::lock;
-use crate::meta::{self, Persons};
+use crate::meta;
+use crate::person::Persons;
 use crate::tracker::Tracker;
 use crate::video;
 

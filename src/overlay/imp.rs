@@ -11,7 +11,8 @@ use gst_video::subclass::prelude::*;
 
 use super::{Canvas, Palette, Style};
 use crate::lock;
-use crate::meta::{self, Persons};
+use crate::meta;
+use crate::person::Persons;
 use crate::render::{self, Renderer};
 use crate::video;
 

@@ -1,40 +1,11 @@
-//! The plugin as a library file, in the hands of GStreamer's own programs, and the README's word on it.
+//! The plugin as a library file, in the hands of GStreamer's own programs.
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use gst::prelude::*;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// A program that finds the plugin, with a registry of its own; it is stopped should it hang.
-fn command(program: &str) -> (Command, tempfile::TempDir) {
-    // Cargo builds the library for this test beside the test program.
-    let built = std::env::current_exe().unwrap().with_file_name("libgstdensepose.so");
-    let plugins = tempfile::tempdir().unwrap();
-    std::fs::copy(&built, plugins.path().join("libgstdensepose.so")).unwrap_or_else(|e| panic!("{built:?}: {e}"));
-    let mut command = Command::new("timeout");
-    command
-        .args(["600", program])
-        .current_dir(root())
-        .env("GST_PLUGIN_PATH", plugins.path())
-        .env("GST_REGISTRY", plugins.path().join("registry.bin"))
-        .env("G_DEBUG", "fatal_warnings");
-    (command, plugins)
-}
-
-/// Runs to the end; its output, both streams.
-fn output(mut command: Command) -> String {
-    let result = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    let text = String::from_utf8_lossy(&result.stdout).into_owned() + &String::from_utf8_lossy(&result.stderr);
-    assert!(result.status.success(), "{command:?} failed:\n{text}");
-    text
-}
+use common::{command, output};
 
 #[test]
 fn gst_inspect_knows_both_elements() {
@@ -100,76 +71,4 @@ fn the_demo_says_what_is_wrong_with_its_input() {
         let text = String::from_utf8_lossy(&result.stderr).into_owned();
         assert!(!result.status.success() && text.contains(expected), "{input}: {text}");
     }
-}
-
-fn readme() -> String {
-    std::fs::read_to_string(root().join("README.md")).unwrap()
-}
-
-/// The fenced blocks of a language.
-fn blocks(text: &str, language: &str) -> Vec<String> {
-    let fence = format!("```{language}\n");
-    text.split(&fence).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0.to_owned())).collect()
-}
-
-#[test]
-fn the_readmes_python_reads_people() {
-    let (mut python, _plugins) = command("/usr/bin/python3");
-    python.arg("-c").arg(blocks(&readme(), "python").concat());
-    let text = output(python);
-    let people: Vec<_> = text.lines().filter(|l| l.contains("parts: [0, ")).collect();
-    assert!(!people.is_empty(), "no person read:\n{text}");
-}
-
-#[test]
-fn the_readmes_pipelines_parse() {
-    common::init();
-    let lines: Vec<String> = blocks(&readme(), "sh").concat().lines().map(str::to_owned).collect();
-    let pipelines: Vec<_> = lines.iter().filter_map(|l| l.strip_prefix("gst-launch-1.0 ")).collect();
-    assert!(pipelines.len() >= 5, "{lines:?}");
-    for pipeline in pipelines {
-        let parsed = gst::parse::launch(pipeline);
-        assert!(parsed.is_ok(), "{pipeline}: {parsed:?}");
-    }
-}
-
-/// `name -> (type, default)` of the rows of the table below a heading.
-fn table(text: &str, heading: &str) -> BTreeMap<String, (String, String)> {
-    let section = text.split(&format!("### {heading}\n")).nth(1).expect(heading);
-    let section = section.split("\n#").next().unwrap();
-    let rows = section.lines().filter(|l| l.starts_with("| `"));
-    rows.map(|row| {
-        let cells: Vec<_> = row.split('|').map(|c| c.trim().trim_matches('`').to_owned()).collect();
-        (cells[1].clone(), (cells[2].clone(), cells[3].clone()))
-    })
-    .collect()
-}
-
-#[test]
-fn the_readmes_property_tables_are_true() {
-    common::init();
-    for name in ["densepose", "densepose-overlay"] {
-        let element = gst::ElementFactory::make(name).build().unwrap();
-        let own = |p: &&glib::ParamSpec| p.owner_type() == element.type_();
-        let code: BTreeMap<_, _> = element.list_properties().iter().filter(own).map(described).collect();
-        assert_eq!(table(&readme(), name), code, "README.md, properties of {name}");
-    }
-}
-
-fn described(p: &glib::ParamSpec) -> (String, (String, String)) {
-    let default = p.default_value();
-    let (kind, default) = if let Ok(v) = default.get::<Option<String>>() {
-        ("string", v.unwrap_or_else(|| "unset".into()))
-    } else if let Ok(v) = default.get::<u32>() {
-        ("uint", v.to_string())
-    } else if let Ok(v) = default.get::<f64>() {
-        ("double", v.to_string())
-    } else if let Ok(v) = default.get::<bool>() {
-        ("boolean", v.to_string())
-    } else if let Some((_, v)) = glib::EnumValue::from_value(default) {
-        ("enum", v.nick().to_string())
-    } else {
-        panic!("{} has a type that the README has no word for", p.name())
-    };
-    (p.name().to_string(), (kind.to_string(), default))
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its own part of this")]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Once;
 
 pub fn init() {
@@ -14,7 +15,7 @@ pub fn init() {
 
 /// The directory of the small network with random weights that the zoo exports for these tests.
 pub fn tiny_model() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny")
+    root().join("tests/fixtures/tiny")
 }
 
 /// A picture in which the tiny network finds people: width, height and packed RGB.
@@ -76,4 +77,32 @@ pub fn texts(bus: &gst::Bus, kind: gst::MessageType) -> Vec<String> {
             other => format!("{other:?}"),
         })
         .collect()
+}
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A program that finds the plugin, with a registry of its own; it is stopped should it hang.
+pub fn command(program: &str) -> (Command, tempfile::TempDir) {
+    // Cargo builds the library for this test beside the test program.
+    let built = std::env::current_exe().unwrap().with_file_name("libgstdensepose.so");
+    let plugins = tempfile::tempdir().unwrap();
+    std::fs::copy(&built, plugins.path().join("libgstdensepose.so")).unwrap_or_else(|e| panic!("{built:?}: {e}"));
+    let mut command = Command::new("timeout");
+    command
+        .args(["600", program])
+        .current_dir(root())
+        .env("GST_PLUGIN_PATH", plugins.path())
+        .env("GST_REGISTRY", plugins.path().join("registry.bin"))
+        .env("G_DEBUG", "fatal_warnings");
+    (command, plugins)
+}
+
+/// Runs to the end; its output, both streams.
+pub fn output(mut command: Command) -> String {
+    let result = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let text = String::from_utf8_lossy(&result.stdout).into_owned() + &String::from_utf8_lossy(&result.stderr);
+    assert!(result.status.success(), "{command:?} failed:\n{text}");
+    text
 }

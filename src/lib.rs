@@ -5,12 +5,12 @@
 //! 1. [`video`] sees the mapped buffer as an [`image::Image`]: up to three colour components, whatever the format.
 //! 2. [`frame`] samples it to the network's input, a normalised tensor.
 //! 3. [`estimator`] runs the two-stage network (Rakhimov et al., *Making DensePose fast and light*, WACV 2021):
-//!    proposals, boxes, and for each box a map of the body surface. The result is a list of [`person::Person`].
-//! 4. [`tracker`] gives the same person the same id from frame to frame.
-//! 5. [`meta`] attaches the list to the buffer as `GstDensePoseMeta`, and reads it back.
-//! 6. [`render`] draws it.
+//!    proposals, boxes, and for each box a map of the body surface. Its [`Tracker`](estimator::Tracker) carries ids and
+//!    charts from frame to frame. The result is a list of [`person::Person`].
+//! 4. [`meta`] attaches the list to the buffer as `GstDensePoseMeta`, and reads it back.
+//! 5. [`render`] draws it.
 //!
-//! [`densepose`] (1 to 5) and [`overlay`] (5 and 6) are the elements around these steps. Steps 2, 3, 4 and 6 know
+//! [`densepose`] (1 to 4) and [`overlay`] (4 and 5) are the elements around these steps. Steps 2, 3 and 5 know
 //! nothing of GStreamer and can be used without it: start at [`estimator::Estimator`].
 
 pub mod densepose;
@@ -22,7 +22,6 @@ pub mod overlay;
 pub mod person;
 pub mod render;
 mod simd;
-pub mod tracker;
 pub mod video;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -8,11 +8,10 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use gst_video::VideoFrameRef;
 
-use crate::estimator::{Estimator, Model, Options};
+use crate::estimator::{Estimator, Model, Options, Tracker};
 use crate::lock;
 use crate::meta;
 use crate::person::Persons;
-use crate::tracker::Tracker;
 use crate::video;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -24,6 +23,7 @@ const DEFAULT_SCORE_THRESHOLD: f64 = 0.5;
 const DEFAULT_MAX_PERSONS: u32 = 20;
 const DEFAULT_INTERVAL: u32 = 1;
 const DEFAULT_THREADS: u32 = 0;
+const DEFAULT_SMOOTHING: f64 = 0.5;
 
 /// What the user has set.
 #[derive(Clone, Debug)]
@@ -34,6 +34,7 @@ struct Settings {
     max_persons: u32,
     interval: u32,
     threads: u32,
+    smoothing: f64,
 }
 
 impl Default for Settings {
@@ -45,6 +46,7 @@ impl Default for Settings {
             max_persons: DEFAULT_MAX_PERSONS,
             interval: DEFAULT_INTERVAL,
             threads: DEFAULT_THREADS,
+            smoothing: DEFAULT_SMOOTHING,
         }
     }
 }
@@ -141,6 +143,17 @@ impl ObjectImpl for DensePose {
                     .default_value(DEFAULT_THREADS)
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecDouble::builder("smoothing")
+                    .nick("Smoothing")
+                    .blurb(
+                        "How much boxes and parts are held against flicker from frame to frame; 0 = each frame stands \
+                         for itself",
+                    )
+                    .minimum(0.0)
+                    .maximum(0.9)
+                    .default_value(DEFAULT_SMOOTHING)
+                    .mutable_playing()
+                    .build(),
             ]
         });
         PROPERTIES.as_ref()
@@ -155,6 +168,7 @@ impl ObjectImpl for DensePose {
             "score-threshold" => settings.score_threshold = value.get().unwrap_or(DEFAULT_SCORE_THRESHOLD),
             "max-persons" => settings.max_persons = value.get().unwrap_or(DEFAULT_MAX_PERSONS),
             "interval" => settings.interval = value.get().unwrap_or(DEFAULT_INTERVAL),
+            "smoothing" => settings.smoothing = value.get().unwrap_or(DEFAULT_SMOOTHING),
             "threads" => settings.threads = value.get().unwrap_or(DEFAULT_THREADS),
             name => gst::error!(CAT, imp = self, "no such property: {name}"),
         }
@@ -168,6 +182,7 @@ impl ObjectImpl for DensePose {
             "score-threshold" => settings.score_threshold.to_value(),
             "max-persons" => settings.max_persons.to_value(),
             "interval" => settings.interval.to_value(),
+            "smoothing" => settings.smoothing.to_value(),
             "threads" => settings.threads.to_value(),
             _ => pspec.default_value().clone(),
         }
@@ -336,11 +351,13 @@ impl DensePose {
                 return Ok(None);
             }
         };
-        let mut persons = estimator.estimate(&image).map_err(|e| {
+        // The longer ago the last inference was, the less it says of this frame.
+        let frames = stream.last.as_ref().map_or(1, |(_, age)| age + 1);
+        stream.tracker.smoothing = settings.smoothing.powf(f64::from(frames)) as f32;
+        let persons = estimator.follow(&image, &mut stream.tracker).map_err(|e| {
             gst::element_imp_error!(self, gst::StreamError::Failed, ["{e}"]);
             gst::FlowError::Error
         })?;
-        stream.tracker.follow(&mut persons);
         let elapsed = started.elapsed();
         gst::log!(CAT, imp = self, "{} persons in {elapsed:?}", persons.len());
         let persons = Persons { width: info.width(), height: info.height(), age: 0, persons };

@@ -30,6 +30,30 @@ pub struct Charts<'a> {
 }
 
 impl Charts<'_> {
+    /// These charts, each value drawn towards the remembered one by the share `keep`; the result is the new memory.
+    /// A memory of other sizes, and what is no number in it, does not count.
+    pub fn mixed<'m>(&self, memory: &'m mut Vec<f32>, keep: f32) -> Charts<'m> {
+        let all = [self.coarse, self.fine, self.u, self.v];
+        let size: usize = all.iter().map(|p| p.data.len()).sum();
+        if memory.len() != size || keep <= 0.0 {
+            memory.clear();
+            all.iter().for_each(|p| memory.extend_from_slice(p.data));
+        } else {
+            let values = all.iter().flat_map(|p| p.data);
+            for (old, &new) in memory.iter_mut().zip(values) {
+                let mixed = new + keep * (*old - new);
+                *old = if mixed.is_finite() { mixed } else { new };
+            }
+        }
+        let mut rest = &memory[..];
+        let [coarse, fine, u, v] = all.map(|p| {
+            let (data, behind) = rest.split_at(p.data.len());
+            rest = behind;
+            Planes { data, ..p }
+        });
+        Charts { coarse, fine, u, v }
+    }
+
     /// Body part and chart coordinates of every pixel of a box of `width` by `height` pixels. NaN logits lose.
     pub fn to_iuv(&self, width: usize, height: usize) -> IuvMap {
         let mut map = IuvMap::background(width, height).into_data();

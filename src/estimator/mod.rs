@@ -23,18 +23,21 @@ mod network;
 pub mod roi_align;
 pub mod stages;
 pub mod timings;
+pub mod tracker;
 
 pub use error::{Error, Result};
 pub use manifest::Manifest;
 pub use model::Model;
 pub use network::Threads;
 pub use timings::{Stage, Timings};
+pub use tracker::Tracker;
 
 use anchors::propose;
-use boxes::{Rect, Scored};
+use boxes::Rect;
 use detections::{PixelBox, detect};
 
 use stages::{BoxHead, DensePoseHead, Trunk};
+use tracker::Followed;
 
 use crate::frame::{InputSize, Sampler};
 use crate::image::Image;
@@ -128,10 +131,18 @@ impl Estimator {
     /// # Errors
     /// Where the networks do not run at the picture's size.
     pub fn estimate(&mut self, image: &Image) -> Result<Vec<Person>> {
+        self.follow(image, &mut Tracker::default())
+    }
+
+    /// The people in the next picture of a video, best first; `tracker` remembers those of the pictures before.
+    ///
+    /// # Errors
+    /// Where the networks do not run at the picture's size.
+    pub fn follow(&mut self, image: &Image, tracker: &mut Tracker) -> Result<Vec<Person>> {
         let (width, height) = (image.width(), image.height());
         self.prepare(width, height)?;
         let size = self.input_size(width, height);
-        let limits = self.limits();
+        let (threshold, most) = self.limits();
         let Self { manifest, sampler, trunk, box_head, densepose_head, threads: (_, threads), timings, .. } = self;
         timings.restart();
 
@@ -142,17 +153,22 @@ impl Estimator {
 
         let proposals = timings.time(Stage::Proposals, || propose(&manifest.rpn, &levels, (size.width, size.height)));
         let verdicts = box_head.judge(&features, &proposals, timings)?;
-        let detections = timings.time(Stage::Detections, || {
-            detect(&manifest.box_head, manifest.person_class(), &proposals, &verdicts, size, limits)
+        let people = timings.time(Stage::Detections, || {
+            let limits = (tracker.least(threshold), most);
+            let found = detect(&manifest.box_head, manifest.person_class(), &proposals, &verdicts, size, limits);
+            tracker.follow(&found, threshold, (size.width, size.height))
         });
 
-        let placed = detections.iter().filter_map(|d| Some((d, PixelBox::new(&d.rect, size, width, height)?)));
-        let (detections, places): (Vec<&Scored>, Vec<PixelBox>) = placed.unzip();
-        let boxes: Vec<Rect> = detections.iter().map(|d| d.rect).collect();
-        densepose_head.map(&features, &boxes, timings, |index, charts| {
-            let PixelBox { x, y, width, height } = places[index];
-            Person { id: index as u32, score: detections[index].score, x, y, iuv: charts.to_iuv(width, height) }
-        })
+        let placed = people.iter().filter_map(|p| Some((p, PixelBox::new(&p.rect, size, width, height)?)));
+        let (people, places): (Vec<&Followed>, Vec<PixelBox>) = placed.unzip();
+        let boxes: Vec<Rect> = people.iter().map(|p| p.rect).collect();
+        let memory = &*tracker;
+        let persons = densepose_head.map(&features, &boxes, timings, |index, charts| {
+            let (&Followed { id, score, .. }, PixelBox { x, y, width, height }) = (people[index], places[index]);
+            Person { id, score, x, y, iuv: memory.map(people[index], charts, width, height) }
+        })?;
+        tracker.forget();
+        Ok(persons)
     }
 
     /// Number of threads that the networks run on.

@@ -1,0 +1,256 @@
+//! What is remembered of people from picture to picture of a video: ids that stay, boxes and charts that do not shiver.
+//!
+//! A network that sees each picture on its own puts the edge of a box or the border between two parts a little
+//! elsewhere every time. Here boxes that hardly move are held, and the charts of a person are mixed with those of the
+//! picture before, cell by cell of the box. What moves fast or is surely another part wins at once.
+
+use std::sync::Mutex;
+
+use super::boxes::{Rect, Scored};
+use super::charts::Charts;
+use crate::lock;
+use crate::person::IuvMap;
+
+/// Boxes that overlap at least this much (intersection over union) may be the same person.
+const MIN_OVERLAP: f32 = 0.3;
+/// Pictures after which a person who was not seen again is forgotten.
+const MEMORY: u32 = 15;
+/// Share of the box's side from which on a move of an edge is followed wholly.
+const JITTER: f32 = 0.06;
+/// Share of the score threshold that is enough for a person seen in the picture before.
+const KNOWN: f32 = 0.7;
+
+/// Follows people from picture to picture by the overlap of their boxes.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    /// How much of the picture before is kept, 0..1; at 0 each picture stands for itself, and only the ids stay.
+    pub smoothing: f32,
+    tracks: Vec<Track>,
+    next: u32,
+}
+
+#[derive(Debug)]
+struct Track {
+    id: u32,
+    /// In shares of the frame, so that the frame may be seen at another size.
+    rect: Rect,
+    /// Pictures since this person was seen; 0 = in the last one.
+    unseen: u32,
+    /// What the DensePose head said, mixed over time.
+    charts: Mutex<Vec<f32>>,
+}
+
+/// A detection that belongs to a track.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Followed {
+    pub id: u32,
+    pub score: f32,
+    /// In pixels of the network, as the detection was.
+    pub rect: Rect,
+    /// Whether the person was seen in the picture before.
+    known: bool,
+    track: usize,
+}
+
+impl Tracker {
+    /// The score from which on a detection is of use, where new people need `threshold`.
+    pub fn least(&self, threshold: f32) -> f32 {
+        if self.smoothing > 0.0 { threshold * KNOWN } else { threshold }
+    }
+
+    /// The persons among `found` (best first): all above `threshold`, and those that were there in the picture before
+    /// and are above [`least`](Self::least). Each gets the track whose box overlaps most, best pairs first, or a new
+    /// one. `size` is the frame's width and height in the network, in which boxes are given.
+    pub fn follow(&mut self, found: &[Scored], threshold: f32, (width, height): (usize, usize)) -> Vec<Followed> {
+        let (width, height) = (width as f32, height as f32);
+        let rects: Vec<Rect> = found.iter().map(|f| f.rect.scaled(1.0 / width, 1.0 / height)).collect();
+        for track in &mut self.tracks {
+            track.unseen += 1;
+        }
+        let matches = self.matches(&rects);
+        let mut people = Vec::with_capacity(found.len());
+        for ((scored, mut rect), matched) in found.iter().zip(rects).zip(matches) {
+            let known = self.smoothing > 0.0 && matched.is_some_and(|t| self.tracks[t].unseen == 1);
+            if scored.score <= if known { self.least(threshold) } else { threshold } {
+                continue;
+            }
+            let track = matched.unwrap_or_else(|| self.begin(rect));
+            let memory = &mut self.tracks[track];
+            if known {
+                rect = steadied(&memory.rect, &rect, self.smoothing);
+            }
+            (memory.rect, memory.unseen) = (rect, 0);
+            let rect = if known { rect.scaled(width, height) } else { scored.rect };
+            people.push(Followed { id: memory.id, score: scored.score, rect, known, track });
+        }
+        people
+    }
+
+    /// For each box the index of its track.
+    fn matches(&self, rects: &[Rect]) -> Vec<Option<usize>> {
+        let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
+        for (p, rect) in rects.iter().enumerate() {
+            let overlaps = self.tracks.iter().enumerate().map(|(t, track)| (rect.iou(&track.rect), p, t));
+            pairs.extend(overlaps.filter(|(overlap, ..)| *overlap >= MIN_OVERLAP));
+        }
+        pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut matches = vec![None; rects.len()];
+        let mut taken = vec![false; self.tracks.len()];
+        for (_, p, t) in pairs {
+            if matches[p].is_none() && !taken[t] {
+                (matches[p], taken[t]) = (Some(t), true);
+            }
+        }
+        matches
+    }
+
+    fn begin(&mut self, rect: Rect) -> usize {
+        self.tracks.push(Track { id: self.next, rect, unseen: 0, charts: Mutex::default() });
+        self.next = self.next.wrapping_add(1);
+        self.tracks.len() - 1
+    }
+
+    /// The map of a person, from what the head says now and what it said before.
+    pub fn map(&self, person: &Followed, charts: &Charts, width: usize, height: usize) -> IuvMap {
+        if self.smoothing <= 0.0 {
+            return charts.to_iuv(width, height);
+        }
+        let mut memory = lock(&self.tracks[person.track].charts);
+        charts.mixed(&mut memory, if person.known { self.smoothing } else { 0.0 }).to_iuv(width, height)
+    }
+
+    /// Forgets people who were not seen for long; call it after each picture.
+    pub fn forget(&mut self) {
+        self.tracks.retain(|t| t.unseen <= MEMORY);
+    }
+}
+
+/// `new`, its edges held back towards `old` by up to `smoothing`: the less they moved, the more.
+fn steadied(old: &Rect, new: &Rect, smoothing: f32) -> Rect {
+    let edge = |old: f32, new: f32, side: f32| {
+        let moved = (new - old).abs() / (side * JITTER).max(f32::MIN_POSITIVE);
+        new + (old - new) * smoothing * (1.0 - moved).max(0.0)
+    };
+    let (width, height) = (new.width(), new.height());
+    Rect::new(
+        edge(old.x0, new.x0, width),
+        edge(old.y0, new.y0, height),
+        edge(old.x1, new.x1, width),
+        edge(old.y1, new.y1, height),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::charts::Planes;
+    use super::*;
+
+    const SIZE: (usize, usize) = (200, 100);
+
+    fn scored(x: f32, score: f32) -> Scored {
+        Scored { rect: Rect::new(x, 0.0, x + 10.0, 10.0), score }
+    }
+
+    fn follow(tracker: &mut Tracker, found: &[Scored]) -> Vec<Followed> {
+        let people = tracker.follow(found, 0.5, SIZE);
+        tracker.forget();
+        people
+    }
+
+    fn ids(tracker: &mut Tracker, xs: &[f32]) -> Vec<u32> {
+        let found: Vec<_> = xs.iter().map(|&x| scored(x, 0.9)).collect();
+        follow(tracker, &found).iter().map(|p| p.id).collect()
+    }
+
+    #[test]
+    fn people_keep_their_ids_while_they_move_and_change_places_in_the_list() {
+        let mut t = Tracker::default();
+        assert_eq!(ids(&mut t, &[0.0, 100.0]), [0, 1]);
+        assert_eq!(ids(&mut t, &[103.0, 2.0]), [1, 0]);
+        assert_eq!(ids(&mut t, &[50.0, 4.0, 104.0]), [2, 0, 1]);
+    }
+
+    #[test]
+    fn two_boxes_never_share_a_track() {
+        let mut t = Tracker::default();
+        assert_eq!(ids(&mut t, &[0.0]), [0]);
+        assert_eq!(ids(&mut t, &[1.0, 0.0]), [1, 0]);
+    }
+
+    #[test]
+    fn someone_hidden_for_a_while_is_known_again_and_later_forgotten() {
+        let mut t = Tracker::default();
+        assert_eq!(ids(&mut t, &[0.0]), [0]);
+        for _ in 0..MEMORY {
+            ids(&mut t, &[]);
+        }
+        assert_eq!(ids(&mut t, &[0.0]), [0]);
+        for _ in 0..=MEMORY {
+            ids(&mut t, &[]);
+        }
+        assert_eq!(ids(&mut t, &[0.0]), [1]);
+    }
+
+    #[test]
+    fn pictures_of_another_size_show_the_same_people() {
+        let mut t = Tracker::default();
+        assert_eq!(ids(&mut t, &[0.0, 100.0]), [0, 1]);
+        let half = [Scored { rect: Rect::new(50.0, 0.0, 55.0, 5.0), score: 0.9 }];
+        assert_eq!(t.follow(&half, 0.5, (100, 50))[0].id, 1);
+    }
+
+    #[test]
+    fn who_was_there_stays_at_a_score_that_is_not_enough_to_come() {
+        let mut t = Tracker { smoothing: 0.5, ..Tracker::default() };
+        assert_eq!(follow(&mut t, &[scored(0.0, 0.4)]), []);
+        assert_eq!(follow(&mut t, &[scored(0.0, 0.6)]).len(), 1);
+        assert_eq!(follow(&mut t, &[scored(0.0, 0.4)]).len(), 1);
+        assert_eq!(follow(&mut t, &[scored(0.0, 0.3)]), []);
+        assert_eq!(follow(&mut t, &[scored(0.0, 0.4)]), []);
+        let mut strict = Tracker::default();
+        follow(&mut strict, &[scored(0.0, 0.6)]);
+        assert_eq!(follow(&mut strict, &[scored(0.0, 0.4)]), []);
+    }
+
+    #[test]
+    fn edges_that_shiver_are_held_and_edges_that_move_are_not() {
+        let mut t = Tracker { smoothing: 0.5, ..Tracker::default() };
+        follow(&mut t, &[scored(50.0, 0.9)]);
+        let shaken = follow(&mut t, &[scored(50.1, 0.9)])[0].rect.x0;
+        assert!(shaken > 50.0 && shaken < 50.07, "{shaken}");
+        let moved = follow(&mut t, &[scored(52.0, 0.9)])[0].rect;
+        assert!((moved.x0 - 52.0).abs() < 1e-3 && (moved.x1 - 62.0).abs() < 1e-3, "{moved:?}");
+        let mut exact = Tracker::default();
+        follow(&mut exact, &[scored(50.0, 0.9)]);
+        assert_eq!(follow(&mut exact, &[scored(50.1, 0.9)])[0].rect, scored(50.1, 0.9).rect);
+    }
+
+    /// What a head says of one cell: the logit of part 1 against a background of 0.
+    fn part(tracker: &Tracker, person: &Followed, logit: f32) -> u8 {
+        let plane = |data| Planes { data, channels: 2, height: 1, width: 1 };
+        let (logits, flat) = ([0.0, logit], [0.0; 2]);
+        let charts = Charts { coarse: plane(&[0.0, 1.0]), fine: plane(&logits), u: plane(&flat), v: plane(&flat) };
+        tracker.map(person, &charts, 1, 1).pixel(0, 0)[0]
+    }
+
+    #[test]
+    fn parts_do_not_flicker_but_change_when_the_network_is_sure() {
+        let mut t = Tracker { smoothing: 0.5, ..Tracker::default() };
+        let mut say = |logit| {
+            let people = follow(&mut t, &[scored(0.0, 0.9)]);
+            part(&t, &people[0], logit)
+        };
+        assert_eq!(say(1.0), 1);
+        assert_eq!(say(-0.5), 1, "hardly another part");
+        assert_eq!(say(-3.0), 0, "surely another part");
+        assert_eq!(say(f32::NAN), 0);
+        assert_eq!(say(1.0), 1, "a NaN is not remembered");
+    }
+
+    #[test]
+    fn without_smoothing_nothing_is_remembered() {
+        let mut t = Tracker::default();
+        let people = follow(&mut t, &[scored(0.0, 0.9)]);
+        assert_eq!([part(&t, &people[0], 1.0), part(&t, &people[0], -0.5)], [1, 0]);
+    }
+}

@@ -35,15 +35,13 @@ impl Charts<'_> {
     pub fn mixed<'m>(&self, memory: &'m mut Vec<f32>, keep: f32) -> Charts<'m> {
         let all = [self.coarse, self.fine, self.u, self.v];
         let size: usize = all.iter().map(|p| p.data.len()).sum();
-        if memory.len() != size || keep <= 0.0 {
-            memory.clear();
-            all.iter().for_each(|p| memory.extend_from_slice(p.data));
-        } else {
-            let values = all.iter().flat_map(|p| p.data);
-            for (old, &new) in memory.iter_mut().zip(values) {
-                let mixed = new + keep * (*old - new);
-                *old = if mixed.is_finite() { mixed } else { new };
-            }
+        let keep = if memory.len() == size { keep } else { 0.0 };
+        memory.resize(size, 0.0);
+        let mut rest = &mut memory[..];
+        for planes in all {
+            let (old, behind) = rest.split_at_mut(planes.data.len());
+            mix(old, planes.data, keep);
+            rest = behind;
         }
         let mut rest = &memory[..];
         let [coarse, fine, u, v] = all.map(|p| {
@@ -93,6 +91,16 @@ impl Charts<'_> {
         }
         // The buffer was made for this very size.
         IuvMap::new(width, height, map).unwrap_or_else(|_| IuvMap::background(width, height))
+    }
+}
+
+vectorised! {
+    /// Draws `old` towards `new`, keeping the share `keep`; what then is no number is taken from `new`.
+    fn mix(old: &mut [f32], new: &[f32], keep: f32) {
+        for (old, &new) in old.iter_mut().zip(new) {
+            let mixed = new + keep * (*old - new);
+            *old = if keep > 0.0 && mixed.is_finite() { mixed } else { new };
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-"""Backbones: timm's EfficientNet family cut down to what the neck reads, with frozen BatchNorm."""
+"""Backbones: timm's EfficientNet and MobileNetV3 families cut down to what the neck reads, with frozen BatchNorm."""
 
 from functools import partial
 
@@ -7,7 +7,11 @@ import torch
 from timm.layers import freeze_batch_norm_2d
 from timm.models._efficientnet_builder import decode_arch_def
 from timm.models.efficientnet import EfficientNet
+from timm.models.mobilenetv3 import MobileNetV3
 from torch import Tensor, nn
+
+from zoo.resnet import BLOCKS, ResNet
+from zoo.settings import Config
 
 # Architectures of our own, in timm's block notation, one string per stage.
 ARCHITECTURES = {
@@ -15,7 +19,14 @@ ARCHITECTURES = {
 }
 
 
-def _create(name: str, eps: float) -> EfficientNet:
+def build_backbone(config: Config) -> nn.Module:
+    """The backbone of `config`: image -> four features, whose numbers of channels are its `channels`."""
+    if config.backbone in BLOCKS:
+        return ResNet(BLOCKS[config.backbone])
+    return Backbone(config.backbone, config.taps, config.backbone_eps, config.keep_last_projection, config.tap_at)
+
+
+def _create(name: str, eps: float) -> EfficientNet | MobileNetV3:
     if name in ARCHITECTURES:
         return EfficientNet(
             decode_arch_def([[stage] for stage in ARCHITECTURES[name]]),
@@ -30,26 +41,41 @@ def _create(name: str, eps: float) -> EfficientNet:
         model = timm.create_model(name, pretrained=False, bn_eps=eps)
     except (RuntimeError, TypeError) as error:  # unknown to timm, or of a family without this option
         raise ValueError(f"timm cannot make backbone {name!r} of the EfficientNet family: {error}") from error
-    if not isinstance(model, EfficientNet):
-        raise ValueError(f"backbone {name!r} is a {type(model).__name__}; only timm's EfficientNet family is supported")
+    if not isinstance(model, EfficientNet | MobileNetV3):
+        raise ValueError(
+            f"backbone {name!r} is a {type(model).__name__}; "
+            "only timm's EfficientNet family and MobileNetV3 are supported"
+        )
     return model
 
 
 class Backbone(nn.Module):
     """Image (N,3,H,W) -> features at strides 4, 8, 16, 32, one per tapped stage.
 
-    A feature is the expanded activation of the stage's last block, taken before its linear projection as
-    Rakhimov et al. do. Nothing after the last tap is computed. BatchNorm is frozen (detectron2's FrozenBN).
+    With `tap_at` "expansion" a feature is the expanded activation of the stage's last block, taken before its
+    linear projection as Rakhimov et al. do with BiFPN; with "projection" it is what the stage puts out. Nothing
+    after the last tap is computed. BatchNorm is frozen (detectron2's FrozenBN).
     """
 
-    def __init__(self, name: str, taps: tuple[int, ...], eps: float = 1e-5, keep_last_projection: bool = False):
+    def __init__(
+        self,
+        name: str,
+        taps: tuple[int, ...],
+        eps: float = 1e-5,
+        keep_last_projection: bool = False,
+        tap_at: str = "expansion",
+    ):
         super().__init__()
         model = freeze_batch_norm_2d(_create(name, eps))
-        self.taps = taps
+        self.taps, self.tap_at = taps, tap_at
         self.conv_stem = model.conv_stem
         self.bn1 = model.bn1
         self.blocks = model.blocks[: taps[-1] + 1]
-        self.channels = [self.blocks[tap][-1].conv_pwl.in_channels for tap in taps]
+        projections = [_projection(self.blocks[tap][-1]) for tap in taps]
+        if tap_at == "projection":
+            self.channels = [projection.out_channels for projection in projections]
+            return
+        self.channels = [projection.in_channels for projection in projections]
         if not keep_last_projection:
             last = self.blocks[-1][-1]
             del last.conv_pwl, last.bn3
@@ -58,8 +84,10 @@ class Backbone(nn.Module):
         x = self.bn1(self.conv_stem(image))
         features = []
         for index, stage in enumerate(self.blocks):
-            if index not in self.taps:
+            if index not in self.taps or self.tap_at == "projection":
                 x = stage(x)
+                if index in self.taps:
+                    features.append(x)
                 continue
             *blocks, last = stage
             for block in blocks:
@@ -69,6 +97,11 @@ class Backbone(nn.Module):
             if index != self.taps[-1]:
                 x = _project(last, expanded, x)
         return features
+
+
+def _projection(block: nn.Module) -> nn.Module:
+    """The last convolution of a block; only depthwise-separable ones call it `conv_pw`."""
+    return block.conv_pwl if hasattr(block, "conv_pwl") else block.conv_pw
 
 
 def _expand(block: nn.Module, x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.config import BoxHead, Config, DensePoseHead, Input, Rpn
-from zoo.heads import DensePoseOutput
+from zoo.predictors import DensePoseOutput
 from zoo.network import Trunk
 
 

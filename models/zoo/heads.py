@@ -1,15 +1,13 @@
-"""The three heads: region proposals, person boxes, DensePose maps."""
+"""The three heads: region proposals, person boxes, features for DensePose maps (`zoo.predictors`)."""
 
-from typing import NamedTuple
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.bifpn import separable_block, separable_conv
-from zoo.config import BoxHead as BoxHeadConfig
-from zoo.config import DensePoseHead as DensePoseHeadConfig
-from zoo.config import Rpn as RpnConfig
+from zoo.bifpn import separable_conv
+from zoo.context import GROUPS, Aspp, NonLocal
+from zoo.settings import BoxHead as BoxHeadConfig
+from zoo.settings import DensePoseHead as DensePoseHeadConfig
+from zoo.settings import Rpn as RpnConfig
 
 
 class RpnHead(nn.Module):
@@ -39,16 +37,27 @@ class RpnHead(nn.Module):
 
 
 class BoxHead(nn.Module):
-    """RoI features (R,C,r,r) -> (R, C*r*r): two 3x3 convolutions with ReLU, flattened."""
+    """RoI features (R,C,r,r) -> (R, `features`): 3x3 convolutions, flattened, fully connected layers; all with ReLU."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, config: BoxHeadConfig):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.convs = [f"conv{i + 1}" for i in range(config.convs)]
+        self.fcs = [f"fc{i + 1}" for i in range(config.fcs)]
+        for name in self.convs:
+            self.add_module(name, nn.Conv2d(channels, channels, 3, padding=1))
+        self.features = channels * config.resolution**2
+        for name in self.fcs:
+            self.add_module(name, nn.Linear(self.features, config.fc_channels))
+            self.features = config.fc_channels
         _kaiming(self)
 
     def forward(self, rois: Tensor) -> Tensor:
-        return F.relu(self.conv2(F.relu(self.conv1(rois)))).flatten(1)
+        for name in self.convs:
+            rois = F.relu(self.get_submodule(name)(rois))
+        x = rois.flatten(1)
+        for name in self.fcs:
+            x = F.relu(self.get_submodule(name)(x))
+        return x
 
 
 class BoxPredictor(nn.Module):
@@ -66,29 +75,6 @@ class BoxPredictor(nn.Module):
         return self.cls_score(features), self.bbox_pred(features)
 
 
-class Aspp(nn.Module):
-    """Atrous spatial pyramid pooling (DeepLab v3, as in Parsing R-CNN): 1x1, dilated 3x3s and a pooled branch."""
-
-    def __init__(self, channels: int, config: DensePoseHeadConfig):
-        super().__init__()
-        dense = [_conv_relu(channels, channels, 1)]
-        if config.separable:
-            dilated = [separable_block(channels, dilation=d) for d in config.dilations]
-        else:
-            dilated = [_conv_relu(channels, channels, 3, d) for d in config.dilations]
-        pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, channels, 1), nn.ReLU())
-        self.convs = nn.ModuleList([*dense, *dilated, pooled])
-        self.project = _conv_relu(channels * len(self.convs), channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        *branches, pooled = [conv(x) for conv in self.convs]
-        # The pooled branch is the same everywhere, so its share of the projection is one vector per RoI.
-        project = self.project[0]
-        local = project.in_channels * len(branches) // len(self.convs)
-        x = F.conv2d(torch.cat(branches, 1), project.weight[:, :local], project.bias)
-        return F.relu(x + F.conv2d(pooled, project.weight[:, local:]))
-
-
 class Residual(nn.Module):
     """x + BatchNorm(separable 3x3 (x))."""
 
@@ -102,60 +88,48 @@ class Residual(nn.Module):
         return x + self.bn(self.conv(x))
 
 
+class NormConv(nn.Conv2d):
+    """3x3 convolution without bias and its GroupNorm, which detectron2 names `norm`."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(inputs, outputs, 3, padding=1, bias=False)
+        self.norm = nn.GroupNorm(GROUPS, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(super().forward(x))
+
+
 class DensePoseHead(nn.Module):
-    """RoI features (R,C,r,r) -> features of the same shape: ASPP and `body_convs` 3x3 convolutions."""
+    """RoI features (R,C,r,r) -> (R,`channels`,r,r): ASPP, non-local block, `body_convs` 3x3 convolutions."""
 
     def __init__(self, channels: int, config: DensePoseHeadConfig):
         super().__init__()
-        self.ASPP = Aspp(channels, config)
+        if config.dilations:
+            outputs = config.aspp_channels or channels
+            self.ASPP = Aspp(channels, outputs, config)
+            channels = outputs
+        if config.non_local:
+            self.NLBlock = NonLocal(channels, config.resolution)
         self.body_convs = [f"body_conv_fcn{i + 1}" for i in range(config.body_convs)]
         for name in self.body_convs:
-            conv = Residual(channels) if config.separable else nn.Conv2d(channels, channels, 3, padding=1)
-            self.add_module(name, conv)
+            outputs = config.body_channels or channels
+            self.add_module(name, _body_conv(channels, outputs, config))
+            channels = outputs
+        self.channels = channels
         _kaiming(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.ASPP(x)
+        for name in ("ASPP", "NLBlock"):
+            x = self._modules[name](x) if name in self._modules else x
         for name in self.body_convs:
             x = F.relu(self.get_submodule(name)(x))
         return x
 
 
-class DensePoseOutput(NamedTuple):
-    """Per person, at twice the RoI resolution: logits `coarse`, `fine` and coordinates `u`, `v` (one map per part)."""
-
-    coarse: Tensor  # (R, coarse channels, 2r, 2r); channel 0 is background
-    fine: Tensor  # (R, parts + 1, 2r, 2r); channel 0 is background
-    u: Tensor  # (R, parts + 1, 2r, 2r), about 0..1, not clamped
-    v: Tensor
-
-
-class DensePosePredictor(nn.Module):
-    """Features (R,C,r,r) -> `DensePoseOutput`, one 4x4 stride-2 transposed convolution per output."""
-
-    def __init__(self, channels: int, config: DensePoseHeadConfig):
-        super().__init__()
-
-        def deconv(outputs: int) -> nn.ConvTranspose2d:
-            return nn.ConvTranspose2d(channels, outputs, 4, stride=2, padding=1)
-
-        self.ann_index_lowres = deconv(config.coarse_channels)
-        self.index_uv_lowres = deconv(config.parts + 1)
-        self.u_lowres = deconv(config.parts + 1)
-        self.v_lowres = deconv(config.parts + 1)
-        for layer in self.children():
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-
-    def forward(self, x: Tensor) -> DensePoseOutput:
-        return DensePoseOutput(
-            self.ann_index_lowres(x), self.index_uv_lowres(x), self.u_lowres(x), self.v_lowres(x)
-        )
-
-
-def _conv_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Sequential:
-    padding = dilation * (kernel // 2)
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation), nn.ReLU())
+def _body_conv(inputs: int, outputs: int, config: DensePoseHeadConfig) -> nn.Module:
+    if config.separable:
+        return Residual(inputs)
+    return NormConv(inputs, outputs) if config.group_norm else nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
 def _kaiming(module: nn.Module) -> None:

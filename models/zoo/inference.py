@@ -15,7 +15,7 @@ from torchvision.ops import nms
 
 from zoo import boxes as box_ops
 from zoo.config import BoxHead, Input, Rpn
-from zoo.heads import DensePoseOutput
+from zoo.predictors import DensePoseOutput
 from zoo.network import ParsingRCNN, Trunk
 from zoo.pooling import pool_box_features, pool_densepose_features
 

@@ -1,15 +1,20 @@
-"""Prints how many parameters the networks have: python -m zoo.params
+"""Prints how many parameters the networks have, beside what the paper prints: python -m zoo.params [NAME ...]
 
-Counted as the paper counts: everything trainable, BatchNorm of the frozen backbone not included.
+Counted as the paper counts: everything trainable, BatchNorm of the frozen backbone not included. The table is Markdown.
 """
 
+import argparse
+import sys
+
+import torch
 from torch import nn
 
-from zoo.config import CONFIGS
+from zoo.config import CONFIGS, get_config
 from zoo.network import ParsingRCNN
+from zoo.paper import PARAMETERS
+from zoo.settings import Config
 
-# As printed by Rakhimov et al., WACV 2021.
-PAPER = {"mobile_parsing_rcnn_b": "3.35M"}
+PARTS = ["backbone", "neck", "rpn", "box", "densepose"]
 
 
 def count(module: nn.Module) -> int:
@@ -18,25 +23,42 @@ def count(module: nn.Module) -> int:
 
 
 def parts(model: ParsingRCNN) -> dict[str, int]:
-    """Parameters by part of the network, and their sum as "total"."""
+    """Parameters by part of the network (a decoder belongs to the DensePose head), and their sum as "total"."""
     heads = model.roi_heads
+    densepose = [module for name, module in heads.items() if not name.startswith("box_")]
     counts = {
         "backbone": count(model.backbone.bottom_up),
         "neck": count(model.backbone) - count(model.backbone.bottom_up),
         "rpn": count(model.proposal_generator),
         "box": count(heads["box_head"]) + count(heads["box_predictor"]),
-        "densepose": count(heads["densepose_head"]) + count(heads["densepose_predictor"]),
+        "densepose": sum(count(module) for module in densepose),
     }
     return {**counts, "total": count(model)}
 
 
+def count_config(config: Config) -> dict[str, int]:
+    """`parts` of the network that `config` describes, without making its weights."""
+    with torch.device("meta"):
+        return parts(ParsingRCNN(config))
+
+
 def main() -> None:
-    columns = ["backbone", "neck", "rpn", "box", "densepose", "total"]
-    print(f"{'network':24}" + "".join(f"{column:>12}" for column in (*columns, "paper")))
-    for name, config in CONFIGS.items():
-        counts = parts(ParsingRCNN(config))
-        numbers = "".join(f"{counts[column]:12,}" for column in columns)
-        print(f"{name:24}{numbers}{PAPER.get(name, '-'):>12}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="networks to count (default: all)")
+    names = parser.parse_args().names or CONFIGS
+    try:
+        configs = [get_config(name) for name in names]
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    width = max(len(config.name) for config in configs)
+    columns = [*PARTS, "total", "M", "paper, M"]
+    print(" | ".join([f"| {'network':{width}}", *(f"{column:>10}" for column in columns)]) + " |")
+    print(" | ".join(["| ---".ljust(width + 2), *["---:".rjust(10)] * len(columns)]) + " |")
+    for config in configs:
+        counts = count_config(config)
+        cells = [f"{counts[name]:,}" for name in (*PARTS, "total")]
+        cells += [f"{counts['total'] / 1e6:.2f}", PARAMETERS.get(config.name, "-")]
+        print(" | ".join([f"| {config.name:{width}}", *(f"{cell:>10}" for cell in cells)]) + " |")
 
 
 if __name__ == "__main__":

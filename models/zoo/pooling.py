@@ -5,7 +5,7 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from zoo.boxes import area
-from zoo.config import Config
+from zoo.settings import BoxHead, Config, DensePoseHead
 
 FEATURE_STRIDES = (4, 8, 16, 32)  # of P2..P5
 
@@ -16,31 +16,37 @@ def assign_levels(boxes: Tensor, canonical_size: float, canonical_level: int) ->
     return level.clamp(2, 5).long()
 
 
-def _pool(feature: Tensor, boxes: Tensor, images: Tensor, stride: int, resolution: int, sampling_ratio: int) -> Tensor:
+def _pool(
+    part: BoxHead | DensePoseHead, features: list[Tensor], boxes: Tensor, images: Tensor | None, canonical: BoxHead
+) -> Tensor:
+    """RoI features of `boxes`, each from the level of `features` (P2 on) that fits its size."""
+    images = boxes.new_zeros(len(boxes), dtype=torch.long) if images is None else images
     rois = torch.cat([images[:, None].to(boxes.dtype), boxes], 1)
-    return roi_align(feature, rois, resolution, 1.0 / stride, sampling_ratio, aligned=True)
+
+    def cut(feature: Tensor, rois: Tensor, stride: int) -> Tensor:
+        return roi_align(feature, rois, part.resolution, 1.0 / stride, part.sampling_ratio, part.aligned)
+
+    if len(features) == 1:
+        return cut(features[0], rois, FEATURE_STRIDES[0])
+    levels = assign_levels(boxes, canonical.canonical_size, canonical.canonical_level)
+    pooled = features[0].new_zeros(len(boxes), features[0].shape[1], part.resolution, part.resolution)
+    for level, (feature, stride) in enumerate(zip(features, FEATURE_STRIDES), start=2):
+        chosen = torch.nonzero(levels == level).flatten()
+        pooled = pooled.index_put((chosen,), cut(feature, rois[chosen], stride).to(pooled.dtype))
+    return pooled
 
 
 def pool_box_features(config: Config, features: list[Tensor], boxes: Tensor, images: Tensor | None = None) -> Tensor:
     """Input of the box head (R,C,7,7) for boxes (R,4), each from the level that fits its size.
 
-    `features` are P2..P5; `images` (R,) is the index of each box's image in the batch, by default all 0.
+    `features` begin with P2..P5; `images` (R,) is the index of each box's image in the batch, by default all 0.
     """
-    images = boxes.new_zeros(len(boxes), dtype=torch.long) if images is None else images
-    box = config.box
-    levels = assign_levels(boxes, box.canonical_size, box.canonical_level)
-    pooled = features[0].new_zeros(len(boxes), features[0].shape[1], box.resolution, box.resolution)
-    for level, (feature, stride) in enumerate(zip(features, FEATURE_STRIDES), start=2):
-        chosen = torch.nonzero(levels == level).flatten()
-        rois = _pool(feature, boxes[chosen], images[chosen], stride, box.resolution, box.sampling_ratio)
-        pooled = pooled.index_put((chosen,), rois.to(pooled.dtype))
-    return pooled
+    return _pool(config.box, features[:4], boxes, images, config.box)
 
 
 def pool_densepose_features(
     config: Config, features: list[Tensor], boxes: Tensor, images: Tensor | None = None
 ) -> Tensor:
-    """Input of the DensePose head (R,C,32,32) for boxes (R,4), from P2 alone; `images` as above."""
-    images = boxes.new_zeros(len(boxes), dtype=torch.long) if images is None else images
-    head = config.densepose
-    return _pool(features[0], boxes, images, FEATURE_STRIDES[0], head.resolution, head.sampling_ratio)
+    """Input of the DensePose head (R,C,r,r) for boxes (R,4), from where `config` says; `images` as above."""
+    sources = {"p2": features[:1], "pyramid": features[:4], "decoder": features[4:]}
+    return _pool(config.densepose, sources[config.densepose.source], boxes, images, config.box)

@@ -6,7 +6,7 @@ import torch
 
 from zoo import inference
 from zoo.config import CONFIGS, BoxHead, Input, Rpn
-from zoo.heads import DensePoseOutput
+from zoo.predictors import DensePoseOutput
 from zoo.network import ParsingRCNN, Trunk
 
 

@@ -6,7 +6,8 @@ import torch
 from zoo.backbones import Backbone
 from zoo.config import CONFIGS, get_config
 from zoo.network import ParsingRCNN
-from zoo.params import parts
+from zoo.paper import PARAMETERS
+from zoo.params import count_config, parts
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,24 @@ def test_parameters_are_the_papers(paper):
     }
 
 
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_networks_of_the_paper_have_the_printed_numbers(name):
+    assert f"{count_config(CONFIGS[name])['total'] / 1e6:.2f}" == PARAMETERS[name]
+
+
+def test_parameters_that_only_the_repository_prints():
+    """Its model zoo page; the published file of WC2M was counted from its layers."""
+    totals = {name: count_config(CONFIGS[name])["total"] for name in ("parsing_rcnn_r50_repository", WC2M)}
+    assert totals == {"parsing_rcnn_r50_repository": 54_555_951, WC2M: 3_415_221}
+
+
+WC2M = "mobile_parsing_rcnn_b_wc2m"
+
+
+def test_all_backbones_of_table_2_are_there():
+    assert sum(name.startswith("mobile_parsing_rcnn_a") for name in CONFIGS) == 23
+
+
 def test_names_are_the_published_checkpoints(paper):
     shapes = {name: tuple(value.shape) for name, value in paper.state_dict().items()}
     assert shapes["backbone.bottom_up.blocks.6.0.conv_pwl.weight"] == (320, 1152, 1, 1)
@@ -46,6 +65,55 @@ def test_names_are_the_published_checkpoints(paper):
     assert shapes["roi_heads.densepose_head.body_conv_fcn4.bias"] == (64,)
     assert shapes["roi_heads.densepose_predictor.ann_index_lowres.weight"] == (64, 15, 4, 4)
     assert not any("blocks.6.0" in name and "num_batches" in name for name in shapes)
+
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [
+        (
+            "densepose_rcnn_r50",
+            {
+                "backbone.bottom_up.stem.conv1.norm.running_var": (64,),
+                "backbone.bottom_up.res2.0.shortcut.weight": (256, 64, 1, 1),
+                "backbone.bottom_up.res5.2.conv3.norm.weight": (2048,),
+                "backbone.fpn_lateral5.weight": (256, 2048, 1, 1),
+                "backbone.fpn_output2.bias": (256,),
+                "roi_heads.box_head.fc1.weight": (1024, 12544),
+                "roi_heads.box_predictor.bbox_pred.weight": (4, 1024),
+                "roi_heads.densepose_head.body_conv_fcn1.weight": (512, 256, 3, 3),
+                "roi_heads.densepose_head.body_conv_fcn8.bias": (512,),
+                "roi_heads.densepose_predictor.ann_index_lowres.weight": (512, 15, 4, 4),
+            },
+        ),
+        (
+            "densepose_rcnn_r101_dl_s1x",
+            {
+                "backbone.bottom_up.res4.22.conv3.weight": (1024, 256, 1, 1),
+                "roi_heads.decoder.p2.0.weight": (256, 256, 3, 3),
+                "roi_heads.decoder.p5.4.bias": (256,),
+                "roi_heads.decoder.predictor.weight": (256, 256, 1, 1),
+                "roi_heads.densepose_head.ASPP.convs.0.0.weight": (256, 256, 1, 1),
+                "roi_heads.densepose_head.ASPP.convs.3.1.weight": (256,),
+                "roi_heads.densepose_head.ASPP.convs.4.2.bias": (256,),
+                "roi_heads.densepose_head.ASPP.project.0.weight": (256, 1280, 1, 1),
+                "roi_heads.densepose_head.body_conv_fcn1.norm.weight": (512,),
+            },
+        ),
+        (
+            WC2M,
+            {
+                "roi_heads.densepose_predictor.ann_index_lowres.weight": (64, 2, 4, 4),
+                "roi_heads.densepose_predictor.kappa_v_lowres.weight": (64, 25, 4, 4),
+                "roi_heads.densepose_predictor.coarse_segm_confidence_lowres.bias": (1,),
+            },
+        ),
+        ("mobile_parsing_rcnn_b_cse", {"roi_heads.densepose_predictor.embed_lowres.weight": (64, 16, 4, 4)}),
+    ],
+)
+def test_names_are_those_of_detectron2(config, names):
+    with torch.device("meta"):
+        state = ParsingRCNN(CONFIGS[config]).state_dict()
+    assert {name: tuple(state[name].shape) for name in names} == names
 
 
 @torch.no_grad()
@@ -126,7 +194,7 @@ def test_imagenet_weights_for_another_backbone_are_refused(tiny):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="known: mobile_parsing_rcnn_b, default, tiny"):
+    with pytest.raises(ValueError, match="unknown network 'huge'; known: mobile_parsing_rcnn_b, default, tiny"):
         get_config("huge")
     with pytest.raises(ValueError, match="EfficientNet family"):
         Backbone("resnet18", (1, 2, 3, 4))

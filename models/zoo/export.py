@@ -1,6 +1,9 @@
 """Writes a network as the plugin reads it: `model.json` and one ONNX file per stage.
 
     python -m zoo.export CHECKPOINT --config NAME --out DIR
+    python -m zoo.export --random --config NAME --out DIR
+
+The second form writes random weights, for tests of speed.
 
 The trunk takes (1,3,H,W) with symbolic H, W (multiples of 32), the heads (N,C,r,r) with symbolic N; `onnx_writer`
 makes the graphs. Every stage is compared with PyTorch in ONNX Runtime before anything is written.
@@ -21,10 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from zoo import checkpoint
-from zoo.config import CONFIGS, Config
+from zoo.config import Config, get_config
 from zoo.network import ParsingRCNN
 from zoo.onnx_writer import ExportError, to_onnx
 from zoo.pooling import FEATURE_STRIDES
+from zoo.random_weights import random_network
 
 FORMAT_VERSION = 1
 TOLERANCE = 1e-4  # largest relative rms difference between ONNX Runtime and PyTorch
@@ -32,8 +36,9 @@ TOLERANCE = 1e-4  # largest relative rms difference between ONNX Runtime and PyT
 FEATURES = ["p2", "p3", "p4", "p5"]
 LEVELS = [*FEATURES, "p6"]
 BOX_OUTPUTS = ["scores", "box_deltas"]
-CHARTS = ["coarse", "fine", "u", "v"]
-TRUNK_OUTPUTS = [*FEATURES, *(f"objectness_{level}" for level in LEVELS), *(f"deltas_{level}" for level in LEVELS)]
+RPN_OUTPUTS = [*(f"objectness_{level}" for level in LEVELS), *(f"deltas_{level}" for level in LEVELS)]
+TRUNK_OUTPUTS = [*FEATURES, *RPN_OUTPUTS]
+DECODED = "decoded"  # what a decoder makes of the features
 
 
 class _Trunk(nn.Module):
@@ -61,7 +66,7 @@ class _DensePoseHead(nn.Module):
         self.model = model
 
     def forward(self, rois: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.model.densepose_head(rois))
+        return tuple(self.model.densepose_outputs(rois).values())
 
 
 def relative_rms(value: np.ndarray, reference: np.ndarray) -> float:
@@ -108,8 +113,26 @@ def _verify(stage: _Stage, file: bytes) -> float:
     return worst
 
 
-def manifest(config: Config, hashes: dict[str, str], provenance: dict, licence: str) -> dict:
-    """Contents of `model.json`; `hashes` maps stage names to the SHA-256 of their files."""
+def _features(config: Config) -> dict[str, int]:
+    """Feature maps that the trunk puts out, and their strides."""
+    features = dict(zip(FEATURES, FEATURE_STRIDES))
+    return {**features, DECODED: FEATURE_STRIDES[0]} if config.densepose.source == "decoder" else features
+
+
+def _densepose_pooling(config: Config) -> dict:
+    """Where the DensePose head's input is cut from; several levels are chosen from by size, as in the box head."""
+    if config.densepose.source == "pyramid":
+        size = {"canonical_size": config.box.canonical_size, "canonical_level": config.box.canonical_level}
+        return {"features": FEATURES, **size}
+    return {"features": [DECODED] if config.densepose.source == "decoder" else FEATURES[:1]}
+
+
+def manifest(config: Config, outputs: list[str], hashes: dict[str, str], provenance: dict, licence: str) -> dict:
+    """Contents of `model.json`.
+
+    `outputs` are the names of what the DensePose head puts out, `hashes` maps stage names to the SHA-256 of their
+    files.
+    """
     rpn, box, densepose = config.rpn, config.box, config.densepose
     return {
         "format": "densepose-model",
@@ -120,7 +143,7 @@ def manifest(config: Config, hashes: dict[str, str], provenance: dict, licence: 
         "provenance": provenance,
         "input": {
             "name": "image",
-            "channel_order": "RGB",
+            "channel_order": config.input.channel_order,
             "mean": list(config.input.mean),
             "std": list(config.input.std),
             "short_side": config.input.short_side,
@@ -130,7 +153,7 @@ def manifest(config: Config, hashes: dict[str, str], provenance: dict, licence: 
         "stages": {stage: {"file": f"{stage}.onnx", "sha256": sha256} for stage, sha256 in hashes.items()},
         "features": [
             {"output": name, "stride": stride, "channels": config.channels}
-            for name, stride in zip(FEATURES, FEATURE_STRIDES)
+            for name, stride in _features(config).items()
         ],
         "rpn": {
             "levels": [
@@ -149,7 +172,7 @@ def manifest(config: Config, hashes: dict[str, str], provenance: dict, licence: 
             "features": FEATURES,
             "resolution": box.resolution,
             "sampling_ratio": box.sampling_ratio,
-            "aligned": True,
+            "aligned": box.aligned,
             "canonical_size": box.canonical_size,
             "canonical_level": box.canonical_level,
             "scores": "scores",
@@ -162,14 +185,11 @@ def manifest(config: Config, hashes: dict[str, str], provenance: dict, licence: 
         },
         "densepose_head": {
             "input": "rois",
-            "features": FEATURES[:1],
+            **_densepose_pooling(config),
             "resolution": densepose.resolution,
             "sampling_ratio": densepose.sampling_ratio,
-            "aligned": True,
-            "coarse": "coarse",
-            "fine": "fine",
-            "u": "u",
-            "v": "v",
+            "aligned": densepose.aligned,
+            **{name: name for name in outputs},
         },
     }
 
@@ -187,10 +207,12 @@ def export(model: ParsingRCNN, out: str | os.PathLike, provenance: dict | None =
     box_input = ["N", config.channels, config.box.resolution, config.box.resolution]
     densepose_input = ["N", config.channels, config.densepose.resolution, config.densepose.resolution]
     sides = [{"H": 128, "W": 192}, {"H": 32, "W": 64}]
+    densepose_outputs = list(model.densepose_outputs(torch.zeros(densepose_input[1:])[None]))
+    trunk_outputs = [*_features(config), *RPN_OUTPUTS]
     stages = [
-        _Stage("trunk", _Trunk(model), "image", [1, 3, "H", "W"], TRUNK_OUTPUTS, sides),
+        _Stage("trunk", _Trunk(model), "image", [1, 3, "H", "W"], trunk_outputs, sides),
         _Stage("box_head", _BoxHead(model), "rois", box_input, BOX_OUTPUTS, [{"N": 1}, {"N": 7}]),
-        _Stage("densepose_head", _DensePoseHead(model), "rois", densepose_input, CHARTS, [{"N": 1}, {"N": 2}]),
+        _Stage("densepose_head", _DensePoseHead(model), "rois", densepose_input, densepose_outputs, [{"N": 1}, {"N": 2}]),
     ]
     files, differences = {}, []
     for stage in stages:
@@ -204,7 +226,7 @@ def export(model: ParsingRCNN, out: str | os.PathLike, provenance: dict | None =
         "largest_difference": f"{max(differences):.1e} relative rms, ONNX Runtime against PyTorch",
         **(provenance or {}),
     }
-    contents = manifest(config, hashes, provenance, licence)
+    contents = manifest(config, densepose_outputs, hashes, provenance, licence)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
@@ -236,8 +258,10 @@ def tuned(config: Config, arguments: argparse.Namespace) -> Config:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", help="file written by zoo.train (or zoo.checkpoint.save)")
-    parser.add_argument("--config", choices=CONFIGS, help="the network, where the checkpoint does not say")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("checkpoint", nargs="?", help="file written by zoo.train (or zoo.checkpoint.save)")
+    source.add_argument("--random", action="store_true", help="random weights instead")
+    parser.add_argument("--config", metavar="NAME", help="the network, where the checkpoint does not say")
     parser.add_argument("--out", required=True, help="folder to write")
     parser.add_argument("--licence", default="", help="licence of the weights, for the manifest")
     parser.add_argument(
@@ -245,13 +269,18 @@ def main() -> None:
     )
     add_inference_arguments(parser)
     arguments = parser.parse_args()
+    if arguments.random and not arguments.config:
+        parser.error("--random needs --config")
     try:
-        model = checkpoint.load(arguments.checkpoint, arguments.config)
+        if arguments.random:
+            model, provenance = random_network(get_config(arguments.config)), {"weights": "random"}
+        else:
+            model = checkpoint.load(arguments.checkpoint, arguments.config)
+            provenance = {"checkpoint": Path(arguments.checkpoint).name}
         model.config = tuned(model.config, arguments)
-        provenance = {"checkpoint": Path(arguments.checkpoint).name}
         provenance |= dict(entry.partition("=")[::2] for entry in arguments.provenance)
         contents = export(model, arguments.out, provenance, arguments.licence)
-    except (checkpoint.CheckpointError, ExportError, OSError) as error:
+    except (ValueError, ExportError, OSError) as error:
         sys.exit(f"error: {error}")
     print(f"wrote {arguments.out}: {contents['name']}, {contents['provenance']['parameters']} parameters")
 

@@ -7,21 +7,26 @@ of `_MODULES`, `_FUNCTIONS` and `_METHODS` are known; to support another one, ad
 
 import operator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from timm.layers.cond_conv2d import CondConv2d
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.mixed_conv2d import MixedConv2d
 from timm.layers.norm_act import FrozenBatchNormAct2d
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
+from torchvision.ops import FrozenBatchNorm2d
 
 from zoo.bifpn import Fusion
 
 OPSET = 17
 IR_VERSION = 8
-_NORMS = (nn.BatchNorm2d, FrozenBatchNormAct2d)
+_NORMS = (nn.BatchNorm2d, FrozenBatchNormAct2d, FrozenBatchNorm2d)
 
 
 class ExportError(RuntimeError):
@@ -40,6 +45,7 @@ class _Convolution:
     """A convolution already written, while BatchNorm may still be folded into it."""
 
     node: onnx.NodeProto
+    weight_node: onnx.NodeProto  # what takes the weight: the convolution itself unless its weight is computed
     weight: Tensor
     bias: Tensor
     channel_axis: int  # of output channels in the weight
@@ -47,7 +53,7 @@ class _Convolution:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, (*_NORMS, Fusion)) or super().is_leaf_module(module, name)
+        return type(module) in _MODULES or super().is_leaf_module(module, name)
 
 
 class _Writer:
@@ -57,51 +63,92 @@ class _Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.convolutions: dict[str, _Convolution] = {}
+        self.mixtures: dict[str, list[Value]] = {}  # outputs of convolutions, by what concatenates them
 
-    def op(self, kind: str, *inputs: Value | Tensor | np.ndarray | None, **attributes: Any) -> Value:
-        """Appends a node; tensors among its inputs become constants, None an absent optional input."""
+    def op(self, kind: str, *inputs: Value | Tensor | np.ndarray | float | None, **attributes: Any) -> Value:
+        """Appends a node; tensors and numbers among its inputs become constants, None an absent optional input."""
         output = f"{kind.lower()}_{len(self.nodes)}"
         names = [self._name(value, f"{output}_{index}") for index, value in enumerate(inputs)]
         self.nodes.append(helper.make_node(kind, names, [output], name=output, **attributes))
         return Value(output)
 
-    def _name(self, value: Value | Tensor | np.ndarray | None, constant: str) -> str:
+    def _name(self, value: Value | Tensor | np.ndarray | float | None, constant: str) -> str:
         if value is None:
             return ""
         if isinstance(value, Value):
             return value.name
         array = value.detach().numpy() if isinstance(value, Tensor) else value
+        array = np.float32(array) if isinstance(array, float) else array
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), constant))
         return constant
 
     def convolution(self, kind: str, x: Value, weight: Tensor, bias: Tensor | None, layer: Any) -> Value:
         """Conv or ConvTranspose with the geometry of `layer`; its constants are written by `finish`."""
-        padding = layer.padding * 2  # begin and end of both axes
-        attributes = {"strides": layer.stride, "pads": padding, "dilations": layer.dilation, "group": layer.groups}
         axis = 1 if kind == "ConvTranspose" else 0
         bias = weight.new_zeros(weight.shape[axis] * (layer.groups if axis else 1)) if bias is None else bias
-        output = self.op(kind, x, kernel_shape=list(weight.shape[2:]), **attributes)
-        self.convolutions[output.name] = _Convolution(self.nodes[-1], weight.detach(), bias.detach(), axis)
+        output = self.op(kind, x, kernel_shape=list(weight.shape[2:]), **_geometry(layer))
+        node = self.nodes[-1]
+        self.convolutions[output.name] = _Convolution(node, node, weight.detach(), bias.detach(), axis)
+        return output
+
+    def conditional_convolution(self, x: Value, routing: Value, layer: CondConv2d) -> Value:
+        """Convolution of a single image whose weight is a mixture of the experts' by `routing` (1, experts)."""
+        if layer.bias is not None:
+            raise ExportError("conditional convolutions with bias are not supported")
+        weight = layer.weight.detach().reshape(layer.num_experts, layer.out_channels, -1)
+        mixed = self.op("MatMul", routing)
+        mixture = self.nodes[-1]
+        mixed = self.op("Reshape", mixed, np.array(layer.weight_shape))
+        output = self.op("Conv", x, mixed, kernel_shape=list(layer.kernel_size), **_geometry(layer))
+        bias = weight.new_zeros(layer.out_channels)
+        self.convolutions[output.name] = _Convolution(self.nodes[-1], mixture, weight, bias, 1)
+        return output
+
+    def mixed_convolution(self, x: Value, layer: MixedConv2d) -> Value:
+        """Convolutions with kernels of several sizes, each on its share of the channels."""
+        values, start = [], 0
+        for channels, conv in zip(layer.splits, layer.values(), strict=True):
+            part = self.op("Slice", x, *(np.array([value]) for value in (start, start + channels, 1)))
+            values.append(self.convolution("Conv", part, conv.weight, conv.bias, conv))
+            start += channels
+        output = self.op("Concat", *values, axis=1)
+        self.mixtures[output.name] = values
         return output
 
     def norm(self, x: Value, layer: nn.Module) -> Value:
-        """BatchNorm with running statistics: y = x * scale + shift."""
+        """BatchNorm with running statistics: y = x * scale + shift, folded into the convolution before it."""
         scale = layer.weight * torch.rsqrt(layer.running_var + layer.eps)
         shift = layer.bias - layer.running_mean * scale
-        convolution = self.convolutions.get(x.name)
-        if convolution is None or convolution.node is not self.nodes[-1]:
+        parts = self.mixtures.get(x.name, [x])
+        convolutions = [self.convolutions.get(part.name) for part in parts]
+        if x.name != self.nodes[-1].output[0] or None in convolutions:
             raise ExportError("a BatchNorm that does not follow its convolution cannot be folded")
-        shape = [1] * convolution.weight.dim()
-        shape[convolution.channel_axis] = -1
-        convolution.weight = convolution.weight * scale.reshape(shape)
-        convolution.bias = convolution.bias * scale + shift
+        sizes = [len(convolution.bias) for convolution in convolutions]
+        for convolution, part_scale, part_shift in zip(convolutions, scale.split(sizes), shift.split(sizes)):
+            shape = [1] * convolution.weight.dim()
+            shape[convolution.channel_axis] = -1
+            convolution.weight = convolution.weight * part_scale.reshape(shape)
+            convolution.bias = convolution.bias * part_scale + part_shift
         return activation(self, x, layer.act) if hasattr(layer, "act") else x
 
     def finish(self) -> None:
         """Writes the convolutions' final weights."""
         for name, convolution in self.convolutions.items():
-            for suffix, value in (("weight", convolution.weight), ("bias", convolution.bias)):
-                convolution.node.input.append(self._name(value, f"{name}_{suffix}"))
+            weight = convolution.weight
+            if convolution.weight_node is not convolution.node:
+                weight = weight.flatten(1)
+            convolution.weight_node.input.append(self._name(weight, f"{name}_weight"))
+            convolution.node.input.append(self._name(convolution.bias, f"{name}_bias"))
+
+
+def _geometry(layer: Any) -> dict[str, Any]:
+    """A convolution's attributes. TensorFlow's padding is that for sides the stride divides, as a trunk's all are."""
+    pads = list(layer.padding) * 2  # begin and end of both axes
+    if isinstance(layer, Conv2dSame) or getattr(layer, "dynamic_padding", False):
+        sides = list(zip(layer.kernel_size, layer.stride, layer.dilation))
+        total = [max((kernel - 1) * dilation + 1 - stride, 0) for kernel, stride, dilation in sides]
+        pads = [side // 2 for side in total] + [side - side // 2 for side in total]
+    return {"strides": layer.stride, "pads": pads, "dilations": layer.dilation, "group": layer.groups}
 
 
 def activation(writer: _Writer, x: Value, layer: nn.Module) -> Value:
@@ -130,24 +177,60 @@ def _fusion(writer: _Writer, layer: Fusion, *inputs: Value) -> Value:
     return total
 
 
+def _group_norm(writer: _Writer, layer: nn.GroupNorm, x: Value) -> Value:
+    """Means over groups of channels as a 1x1 convolution of the channels' means: no reshaping, any size."""
+    share = layer.num_channels // layer.num_groups
+    blocks = torch.kron(torch.eye(layer.num_groups), torch.full((share, share), 1 / share))[:, :, None, None]
+
+    def group_mean(x: Value, bias: Tensor | None = None) -> Value:
+        return writer.convolution("Conv", writer.op("GlobalAveragePool", x), blocks, bias, _UNIT)
+
+    centred = writer.op("Sub", x, group_mean(x))
+    variance = group_mean(writer.op("Mul", centred, centred), torch.full((layer.num_channels,), layer.eps))
+    weight, bias = (value.reshape(1, -1, 1, 1) for value in (layer.weight, layer.bias))
+    return writer.op("Add", writer.op("Mul", centred, writer.op("Div", weight, writer.op("Sqrt", variance))), bias)
+
+
+def _max_pool(writer: _Writer, x: Value, kernel: int, stride: int, padding: int = 0) -> Value:
+    return writer.op("MaxPool", x, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[padding] * 4)
+
+
+def _conv(writer: _Writer, layer: nn.Conv2d, x: Value) -> Value:
+    return writer.convolution("Conv", x, layer.weight, layer.bias, layer)
+
+
 _MODULES = {
-    nn.Conv2d: lambda w, layer, x: w.convolution("Conv", x, layer.weight, layer.bias, layer),
+    nn.Conv2d: _conv,
+    Conv2dSame: _conv,
+    CondConv2d: lambda w, layer, x, routing: w.conditional_convolution(x, routing, layer),
+    MixedConv2d: lambda w, layer, x: w.mixed_convolution(x, layer),
     nn.ConvTranspose2d: lambda w, layer, x: w.convolution("ConvTranspose", x, layer.weight, layer.bias, layer),
     nn.Linear: lambda w, layer, x: w.op("Gemm", x, layer.weight, layer.bias, transB=1),
     nn.ReLU: lambda w, layer, x: w.op("Relu", x),
     nn.ReLU6: _clip,
+    nn.SiLU: lambda w, layer, x: w.op("Mul", x, w.op("Sigmoid", x)),
+    nn.Sigmoid: lambda w, layer, x: w.op("Sigmoid", x),
+    nn.Hardswish: lambda w, layer, x: w.op("HardSwish", x),
+    nn.Hardsigmoid: lambda w, layer, x: w.op("HardSigmoid", x, alpha=1 / 6, beta=0.5),
     nn.Identity: lambda w, layer, x: x,
     nn.AdaptiveAvgPool2d: _pool,
+    nn.MaxPool2d: lambda w, layer, x: _max_pool(w, x, layer.kernel_size, layer.stride, layer.padding),
+    nn.Upsample: lambda w, layer, x: _upsample(w, x, layer.size, layer.scale_factor, layer.mode, layer.align_corners),
+    nn.GroupNorm: _group_norm,
     nn.BatchNorm2d: lambda w, layer, x: w.norm(x, layer),
     FrozenBatchNormAct2d: lambda w, layer, x: w.norm(x, layer),
+    FrozenBatchNorm2d: lambda w, layer, x: w.norm(x, layer),
     Fusion: _fusion,
 }
 
+# Geometry of a functional convolution called without options.
+_UNIT = SimpleNamespace(stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1)
 
-class _Unit:
-    """Geometry of a functional convolution called without options."""
 
-    stride, padding, dilation, groups = (1, 1), (0, 0), (1, 1), 1
+def _conv2d(writer: _Writer, x: Value, weight: Tensor, bias: Tensor | None = None, *geometry: Any) -> Value:
+    names = ("stride", "padding", "dilation", "groups")
+    layer = SimpleNamespace(**{**vars(_UNIT), **dict(zip(names, geometry))})
+    return writer.convolution("Conv", x, weight, bias, layer)
 
 
 def _slice(writer: _Writer, x: Value, index: tuple) -> Value:
@@ -161,25 +244,67 @@ def _slice(writer: _Writer, x: Value, index: tuple) -> Value:
     return writer.op("Slice", x, starts, ends, axes, np.array([part.step or 1 for part in parts]))
 
 
-def _upsample(writer: _Writer, x: Value, size=None, scale_factor=None, mode="nearest", **_: Any) -> Value:
-    if mode != "nearest" or size is not None:
-        raise ExportError(f"resizing {mode!r} to size {size} is not supported, only 'nearest' by a factor")
+def _upsample(
+    writer: _Writer, x: Value, size=None, scale_factor=None, mode="nearest", align_corners=None, **_: Any
+) -> Value:
+    modes = {
+        "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+        "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+    }
+    if mode not in modes or size is not None or align_corners:
+        raise ExportError(f"resizing {mode!r} to size {size} is not supported, only nearest and bilinear by a factor")
     scales = np.array([1, 1, scale_factor, scale_factor], np.float32)
-    attributes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    return writer.op("Resize", x, None, scales, mode="nearest", **attributes)
+    return writer.op("Resize", x, None, scales, **modes[mode])
+
+
+def _softmax(writer: _Writer, x: Value, dim: int, **_: Any) -> Value:
+    return writer.op("Softmax", x, axis=dim)
+
+
+def _adaptive_pool(writer: _Writer, x: Value, size: int) -> Value:
+    return _pool(writer, SimpleNamespace(output_size=size), x)
 
 
 _FUNCTIONS = {
     F.relu: lambda w, x, inplace=False: w.op("Relu", x),
-    F.conv2d: lambda w, x, weight, bias=None: w.convolution("Conv", x, weight, bias, _Unit),
+    F.softplus: lambda w, x: w.op("Softplus", x),
+    F.softmax: _softmax,
+    F.conv2d: _conv2d,
     F.interpolate: _upsample,
+    F.adaptive_avg_pool2d: _adaptive_pool,
+    torch.max_pool2d: _max_pool,
     torch.cat: lambda w, values, axis: w.op("Concat", *values, axis=axis),
+    torch.matmul: lambda w, a, b: w.op("MatMul", a, b),
+    torch.sigmoid: lambda w, x: w.op("Sigmoid", x),
     operator.add: lambda w, a, b: w.op("Add", a, b),
     operator.mul: lambda w, a, b: w.op("Mul", a, b),
     operator.getitem: _slice,
 }
 
-_METHODS = {"flatten": lambda w, x, axis: w.op("Flatten", x, axis=axis)}
+
+def _flatten(writer: _Writer, x: Value, axis: int) -> Value:
+    """Of 4 axes those from `axis` on; the ones before it are kept (0 copies)."""
+    return writer.op("Flatten", x, axis=1) if axis == 1 else writer.op("Reshape", x, np.array([0] * axis + [-1]))
+
+
+def _unflatten(writer: _Writer, x: Value, axis: int, sizes: tuple[int, ...]) -> Value:
+    return writer.op("Reshape", x, np.array([0] * axis + list(sizes)))
+
+
+def _transpose(writer: _Writer, x: Value, a: int, b: int) -> Value:
+    """Exchanges two of three axes."""
+    axes = [0, 1, 2]
+    axes[a], axes[b] = b, a
+    return writer.op("Transpose", x, perm=axes)
+
+
+def _mean(writer: _Writer, x: Value, axes: tuple[int, ...], keepdim: bool = False) -> Value:
+    if tuple(axes) != (2, 3) or not keepdim:
+        raise ExportError(f"a mean over axes {axes} is not supported, only over height and width, which are kept")
+    return writer.op("GlobalAveragePool", x)
+
+
+_METHODS = {"flatten": _flatten, "unflatten": _unflatten, "transpose": _transpose, "mean": _mean}
 
 
 def _contains_value(arguments: Any) -> bool:

@@ -28,8 +28,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from timm.layers.norm_act import FrozenBatchNormAct2d
-from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from zoo import inference
@@ -38,6 +36,7 @@ from zoo.config import CONFIGS
 from zoo.export import FEATURES, LEVELS, export
 from zoo.network import ParsingRCNN
 from zoo.pooling import assign_levels, pool_box_features, pool_densepose_features
+from zoo.random_weights import calibrate_normalisation, calibrate_output
 
 OUT = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "tiny"
 SEED = 89
@@ -58,31 +57,6 @@ def draw_picture(seed: int) -> np.ndarray:
     return np.clip(picture + rng.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
 
 
-def _calibrate_normalisation(modules: list[nn.Module], run, generator: torch.Generator) -> None:
-    """Gives every BatchNorm the statistics of what it sees in `run()`, and a random affine part."""
-
-    def calibrate(layer: nn.Module, inputs: tuple[Tensor]) -> None:
-        variance, mean = torch.var_mean(inputs[0], (0, 2, 3))
-        layer.running_mean.copy_(mean)
-        layer.running_var.copy_(variance)
-        layer.weight.copy_(torch.rand(mean.shape, generator=generator) + 0.5)
-        layer.bias.copy_(torch.rand(mean.shape, generator=generator) - 0.5)
-
-    kinds = nn.BatchNorm2d, FrozenBatchNormAct2d
-    layers = [layer for module in modules for layer in module.modules() if isinstance(layer, kinds)]
-    hooks = [layer.register_forward_pre_hook(calibrate) for layer in layers]
-    run()
-    for hook in hooks:
-        hook.remove()
-
-
-def _calibrate_output(layer: nn.Module, outputs: Tensor, mean: float, std: float) -> None:
-    """Rescales a linear layer so that `outputs`, computed with it, would have this mean and deviation."""
-    factor = std / outputs.std()
-    layer.weight.mul_(factor)
-    layer.bias.mul_(factor).add_(mean - outputs.mean() * factor)
-
-
 @torch.no_grad()
 def build(picture: np.ndarray, seed: int) -> ParsingRCNN:
     """The tiny network with random weights, calibrated on `picture`."""
@@ -93,28 +67,28 @@ def build(picture: np.ndarray, seed: int) -> ParsingRCNN:
     resized = inference.resize(picture, config.input)
     image, size = inference.normalise(resized, config.input), resized.shape[:2]
 
-    _calibrate_normalisation([model.backbone], lambda: model.trunk(image), generator)
+    calibrate_normalisation([model.backbone], lambda: model.trunk(image), generator)
     rpn = model.proposal_generator["rpn_head"]
     trunk = model.trunk(image)
-    _calibrate_output(rpn.objectness_logits, torch.cat([x.flatten() for x in trunk.objectness]), -2, 3)
-    _calibrate_output(rpn.anchor_deltas, torch.cat([x.flatten() for x in trunk.deltas]), 0, 0.3)
+    calibrate_output(rpn.objectness_logits, torch.cat([x.flatten() for x in trunk.objectness]), -2, 3)
+    calibrate_output(rpn.anchor_deltas, torch.cat([x.flatten() for x in trunk.deltas]), 0, 0.3)
 
     trunk = model.trunk(image)
     proposals, _ = inference.propose(config.rpn, trunk, size)
     scores, deltas = model.box_head(pool_box_features(config, trunk.features, proposals))
     predictor = model.roi_heads["box_predictor"]
-    _calibrate_output(predictor.cls_score, scores, 0, 2)
-    _calibrate_output(predictor.bbox_pred, deltas, 0, 0.8)
+    calibrate_output(predictor.cls_score, scores, 0, 2)
+    calibrate_output(predictor.bbox_pred, deltas, 0, 0.8)
 
     detections = inference.detect(model, trunk.features, proposals, size)
     rois = pool_densepose_features(config, trunk.features, detections.boxes)
-    _calibrate_normalisation([model.roi_heads["densepose_head"]], lambda: model.densepose_head(rois), generator)
+    calibrate_normalisation([model.roi_heads["densepose_head"]], lambda: model.densepose_head(rois), generator)
     charts = model.densepose_head(rois)
     predictor = model.roi_heads["densepose_predictor"]
-    _calibrate_output(predictor.ann_index_lowres, charts.coarse, 0, 2)
-    _calibrate_output(predictor.index_uv_lowres, charts.fine, 0, 2)
-    _calibrate_output(predictor.u_lowres, charts.u, 0.5, 0.3)
-    _calibrate_output(predictor.v_lowres, charts.v, 0.5, 0.3)
+    calibrate_output(predictor.ann_index_lowres, charts.coarse, 0, 2)
+    calibrate_output(predictor.index_uv_lowres, charts.fine, 0, 2)
+    calibrate_output(predictor.u_lowres, charts.u, 0.5, 0.3)
+    calibrate_output(predictor.v_lowres, charts.v, 0.5, 0.3)
     return model
 
 

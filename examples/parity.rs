@@ -210,7 +210,7 @@ fn box_pooling(manifest: &Manifest, maps: &[FeatureMap], proposals: &[Scored], w
     let maps: Vec<&FeatureMap> = maps.iter().collect();
     let mut got = vec![0.0; want.data.len()];
     for (got, proposal) in got.chunks_exact_mut(want.shape[1..].iter().product()).zip(proposals) {
-        let level = level_of(&proposal.rect, &maps, config.canonical_size, config.canonical_level);
+        let level = level_of(&proposal.rect, &maps, config.pooler.canonical_size, config.pooler.canonical_level);
         align.pool(maps[level], &proposal.rect, got);
     }
     report.rms("box pooling", &got, &want.data);

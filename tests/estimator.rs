@@ -158,7 +158,7 @@ fn the_box_head_computes_what_pytorch_does() {
     let maps: Vec<&FeatureMap> = features.iter().collect();
     let proposals = scored(reference.get("proposals"), reference.get("proposal_logits"));
     for (proposal, want) in proposals.iter().zip(reference.get("box_rois").items()) {
-        let level = level_of(&proposal.rect, &maps, config.canonical_size, config.canonical_level);
+        let level = level_of(&proposal.rect, &maps, config.pooler.canonical_size, config.pooler.canonical_level);
         let mut got = vec![f32::NAN; want.len()];
         align(&config.pooler).pool(maps[level], &proposal.rect, &mut got);
         assert_close("pooled proposal", &got, want, 1e-5);
@@ -528,7 +528,7 @@ fn values_that_cannot_be_are_named() {
         ("/box_head/nms_threshold", json!(2), "box_head.nms_threshold is 2"),
         ("/box_head/max_detections", json!(0), "box_head.max_detections is 0"),
         ("/densepose_head/resolution", json!(0), "densepose_head.resolution is 0"),
-        ("/densepose_head/features", json!(["p2", "p3"]), "exactly one feature map"),
+        ("/densepose_head/features", json!(["p2", "p4"]), "densepose_head.features have the strides [4, 16]"),
         ("/densepose_head/v", json!("u"), "names \"u\" twice"),
     ];
     for (pointer, value, expected) in table {

@@ -121,7 +121,7 @@ class _Writer:
         shift = layer.bias - layer.running_mean * scale
         parts = self.mixtures.get(x.name, [x])
         convolutions = [self.convolutions.get(part.name) for part in parts]
-        if x.name != self.nodes[-1].output[0] or None in convolutions:
+        if None in convolutions or x.name != self.nodes[-1].output[0]:
             raise ExportError("a BatchNorm that does not follow its convolution cannot be folded")
         sizes = [len(convolution.bias) for convolution in convolutions]
         for convolution, part_scale, part_shift in zip(convolutions, scale.split(sizes), shift.split(sizes)):

@@ -26,6 +26,13 @@ pub enum Error {
     #[error("{file}: {field} {problem}; export the model again or correct the file")]
     Manifest { file: String, field: String, problem: String },
 
+    /// The model is one of continuous surface embeddings.
+    #[error(
+        "{file}: the model puts out embeddings of the body's surface, which are no body parts without those of the \
+         body's vertices; take a model with charts (fine, u and v)"
+    )]
+    Embedding { file: String },
+
     /// A stage's file is not the one the manifest was written for.
     #[error(
         "{file} has the SHA-256 {actual}, but the manifest expects {expected}: \

@@ -113,10 +113,6 @@ pub struct RpnLevel {
 pub struct BoxHead {
     #[serde(flatten)]
     pub pooler: Pooler,
-    /// A box of this size (square root of the area, in network pixels) ...
-    pub canonical_size: f32,
-    /// ... is read from the feature map of stride `2^canonical_level`.
-    pub canonical_level: i32,
     /// Output (N, classes) of logits.
     pub scores: String,
     /// Output (N, 4) of box deltas.
@@ -148,13 +144,40 @@ pub struct DensePoseHead {
 pub struct Pooler {
     /// Name of the head's input, (N, channels, resolution, resolution).
     pub input: String,
-    /// Feature maps to read from, by their output names.
+    /// Feature maps to read from, by their output names; of several each box has the one that fits its size.
     pub features: Vec<String>,
+    /// A box of this size (square root of the area, in network pixels) ...
+    #[serde(default = "canonical_size")]
+    pub canonical_size: f32,
+    /// ... is read from the feature map of stride `2^canonical_level`.
+    #[serde(default = "canonical_level")]
+    pub canonical_level: i32,
     pub resolution: usize,
     /// Samples per bin along each axis; 0 takes as many as the bin has cells.
     pub sampling_ratio: usize,
     /// Whether box coordinates are shifted by half a cell, so that they hit the centres of cells.
     pub aligned: bool,
+}
+
+/// What Feature Pyramid Networks (Lin et al. 2017) takes.
+fn canonical_size() -> f32 {
+    224.0
+}
+
+fn canonical_level() -> i32 {
+    4
+}
+
+/// As much of a manifest as tells whether its model is one of continuous surface embeddings, which have no charts.
+#[derive(Deserialize)]
+struct Kind {
+    densepose_head: Outputs,
+}
+
+#[derive(Deserialize)]
+struct Outputs {
+    embedding: Option<String>,
+    fine: Option<String>,
 }
 
 /// The class that the estimator keeps.
@@ -163,6 +186,9 @@ pub const PERSON: &str = "person";
 impl Manifest {
     /// Reads and checks a manifest; `file` names it in errors.
     pub fn parse(file: &str, json: &[u8]) -> Result<Self> {
+        if let Ok(Kind { densepose_head: Outputs { embedding: Some(_), fine: None } }) = serde_json::from_slice(json) {
+            return Err(Error::Embedding { file: file.into() });
+        }
         let manifest: Self =
             serde_json::from_slice(json).map_err(|source| Error::Json { file: file.into(), source })?;
         match manifest.check() {
@@ -270,7 +296,6 @@ impl BoxHead {
     fn check(&self, manifest: &Manifest) -> Check {
         let at = inside("box_head");
         self.pooler.check(manifest).map_err(&at)?;
-        positive("canonical_size", &[self.canonical_size]).map_err(&at)?;
         unique("box_head outputs", [&self.scores, &self.deltas])?;
         unique("box_head.classes", &self.classes)?;
         ensure(self.classes.iter().any(|c| c == PERSON), "box_head.classes", || {
@@ -280,23 +305,13 @@ impl BoxHead {
         positive("box_weights", &self.box_weights).map_err(&at)?;
         fraction("score_threshold", self.score_threshold).map_err(&at)?;
         fraction("nms_threshold", self.nms_threshold).map_err(&at)?;
-        within("max_detections", self.max_detections, 1, 10_000).map_err(&at)?;
-        // Levels follow from the logarithm of the box size, so the maps must halve from one to the next.
-        let strides: Vec<usize> =
-            self.pooler.features.iter().filter_map(|f| Some(manifest.features[manifest.feature(f)?].stride)).collect();
-        let halving = strides.iter().all(|s| s.is_power_of_two()) && strides.windows(2).all(|w| w[1] == 2 * w[0]);
-        ensure(halving, "box_head.features", || {
-            format!("have the strides {strides:?}, each must be a power of two and twice the one before")
-        })
+        within("max_detections", self.max_detections, 1, 10_000).map_err(&at)
     }
 }
 
 impl DensePoseHead {
     fn check(&self, manifest: &Manifest) -> Check {
         self.pooler.check(manifest).map_err(inside("densepose_head"))?;
-        ensure(self.pooler.features.len() == 1, "densepose_head.features", || {
-            format!("is {:?}, exactly one feature map is supported", self.pooler.features)
-        })?;
         unique("densepose_head outputs", [&self.coarse, &self.fine, &self.u, &self.v])
     }
 }
@@ -313,6 +328,14 @@ impl Pooler {
             let here = manifest.features[index].channels;
             ensure(*channels.get_or_insert(here) == here, "features", || "have different numbers of channels".into())?;
         }
+        // Levels follow from the logarithm of the box size, so the maps must halve from one to the next.
+        let strides: Vec<usize> =
+            self.features.iter().filter_map(|f| Some(manifest.features[manifest.feature(f)?].stride)).collect();
+        let halving = strides.iter().all(|s| s.is_power_of_two()) && strides.windows(2).all(|w| w[1] == 2 * w[0]);
+        ensure(halving || strides.len() == 1, "features", || {
+            format!("have the strides {strides:?}, each must be a power of two and twice the one before")
+        })?;
+        positive("canonical_size", &[self.canonical_size])?;
         within("resolution", self.resolution, 1, 256)?;
         within("sampling_ratio", self.sampling_ratio, 0, 64)
     }

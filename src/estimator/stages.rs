@@ -116,11 +116,35 @@ impl Pyramid {
     }
 }
 
+/// Cuts boxes out of those feature maps that a head reads.
+#[derive(Clone)]
+struct Cutter {
+    align: RoiAlign,
+    /// Indices of the feature maps.
+    features: Vec<usize>,
+    canonical_size: f32,
+    canonical_level: i32,
+}
+
+impl Cutter {
+    fn new(pooler: &Pooler, manifest: &Manifest) -> Self {
+        let &Pooler { resolution, sampling_ratio, aligned, canonical_size, canonical_level, .. } = pooler;
+        let align = RoiAlign { resolution, sampling_ratio, aligned };
+        let features = pooler.features.iter().filter_map(|name| manifest.feature(name)).collect();
+        Self { align, features, canonical_size, canonical_level }
+    }
+
+    /// Fills `out` with what is inside `rect` of the map that fits its size.
+    fn cut(&self, features: &[FeatureMap], rect: &Rect, out: &mut [f32]) {
+        let maps: Vec<&FeatureMap> = self.features.iter().filter_map(|&i| features.get(i)).collect();
+        let level = level_of(rect, &maps, self.canonical_size, self.canonical_level);
+        self.align.pool(maps[level], rect, out);
+    }
+}
+
 /// A network that looks at one box at a time: tract runs batches slower than their parts.
 struct Head {
-    align: RoiAlign,
-    /// Indices of the feature maps that boxes are cut out of.
-    features: Vec<usize>,
+    cutter: Cutter,
     program: Program,
     /// For a single box, on all threads.
     alone: Runner,
@@ -131,14 +155,13 @@ struct Head {
 
 impl Head {
     fn load(file: &File, pooler: &Pooler, outputs: &[&str], manifest: &Manifest, threads: &Threads) -> Result<Self> {
-        let features: Vec<usize> = pooler.features.iter().filter_map(|name| manifest.feature(name)).collect();
-        let channels = features.first().map_or(0, |&f| manifest.features[f].channels);
-        let &Pooler { resolution, sampling_ratio, aligned, .. } = pooler;
+        let cutter = Cutter::new(pooler, manifest);
+        let channels = cutter.features.first().map_or(0, |&f| manifest.features[f].channels);
+        let resolution = pooler.resolution;
         let graph = Graph::load(file, &pooler.input, outputs)?;
         let program = graph.program([1, channels, resolution, resolution])?;
-        let align = RoiAlign { resolution, sampling_ratio, aligned };
         let (alone, workers) = Self::runners(&program, threads)?;
-        Ok(Self { align, features, program, alone, workers, threads: threads.clone() })
+        Ok(Self { cutter, program, alone, workers, threads: threads.clone() })
     }
 
     fn runners(program: &Program, threads: &Threads) -> Result<(Runner, Vec<Runner>)> {
@@ -165,8 +188,6 @@ impl Head {
 /// The network that tells which proposals are persons, and where exactly.
 pub struct BoxHead {
     head: Head,
-    canonical_size: f32,
-    canonical_level: i32,
 }
 
 impl BoxHead {
@@ -177,8 +198,7 @@ impl BoxHead {
         let head = Head::load(model.box_head(), &config.pooler, &outputs, manifest, threads)?;
         head.program.expect(0, &config.scores, &[Some(1), Some(config.classes.len())])?;
         head.program.expect(1, &config.deltas, &[Some(1), Some(4)])?;
-        let &super::manifest::BoxHead { canonical_size, canonical_level, .. } = config;
-        Ok(Self { head, canonical_size, canonical_level })
+        Ok(Self { head })
     }
 
     pub fn set_threads(&mut self, threads: &Threads) -> Result<()> {
@@ -187,14 +207,9 @@ impl BoxHead {
 
     /// What the network says of each proposal.
     pub fn judge(&mut self, features: &[FeatureMap], proposals: &[Scored], timings: &Timings) -> Result<Vec<Verdict>> {
-        let (align, indices) = (self.head.align, self.head.features.clone());
-        let maps: Vec<&FeatureMap> = indices.iter().filter_map(|&i| features.get(i)).collect();
-        let (size, level) = (self.canonical_size, self.canonical_level);
+        let cutter = self.head.cutter.clone();
         self.head.each(proposals.len(), |runner, i| {
-            let rect = &proposals[i].rect;
-            timings.time(Stage::BoxPooling, || {
-                align.pool(maps[level_of(rect, &maps, size, level)], rect, runner.input());
-            });
+            timings.time(Stage::BoxPooling, || cutter.cut(features, &proposals[i].rect, runner.input()));
             let outputs = timings.time(Stage::BoxHead, || runner.run())?;
             let deltas = outputs[1].data().first_chunk().copied().unwrap_or_default();
             Ok(Verdict { logits: outputs[0].data().to_vec(), deltas })
@@ -236,9 +251,9 @@ impl DensePoseHead {
         timings: &Timings,
         finish: impl Fn(usize, &Charts) -> T + Sync,
     ) -> Result<Vec<T>> {
-        let (align, index) = (self.head.align, self.head.features[0]);
+        let cutter = self.head.cutter.clone();
         self.head.each(boxes.len(), |runner, i| {
-            timings.time(Stage::DensePosePooling, || align.pool(&features[index], &boxes[i], runner.input()));
+            timings.time(Stage::DensePosePooling, || cutter.cut(features, &boxes[i], runner.input()));
             let outputs = timings.time(Stage::DensePoseHead, || runner.run())?;
             let [coarse, fine, u, v] = std::array::from_fn(|i| {
                 let [_, channels, height, width] = outputs[i].dims();

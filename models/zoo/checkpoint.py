@@ -1,16 +1,20 @@
 """Weights on disk: our own checkpoints and the published ones, read without running code from the file."""
 
 import os
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from zoo import pickles
 from zoo.config import Config, get_config
 from zoo.network import ParsingRCNN
 
-# Constants that detectron2 versions store beside the weights; here they come from the config.
-_CONSTANTS = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.cell_anchors.")
+# What detectron2 versions store beside the network: constants, which here come from the config, and the embeddings of
+# a body's vertices, which are compared with what a network puts out.
+_BESIDE = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.cell_anchors.", "roi_heads.embedder.")
 
 
 class CheckpointError(ValueError):
@@ -29,16 +33,19 @@ def save(path: str | os.PathLike, model: ParsingRCNN, **extra) -> None:
 def read(path: str | os.PathLike) -> dict:
     """The contents of a checkpoint: always with "model", the state dict; ours also with "config".
 
-    Published files hold either a state dict or a dict with "model".
+    Published files hold either a state dict or a dict with "model": PyTorch's `.pth`, or `.pkl` with NumPy arrays.
     """
     try:
-        contents = torch.load(path, map_location="cpu", weights_only=True)
+        if Path(path).suffix == ".pkl" and not zipfile.is_zipfile(path):
+            contents = _read_arrays(Path(path))
+        else:
+            contents = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file") from None
     except Exception as error:  # torch raises whatever the broken part of the file leads to
         cause = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CheckpointError(
-            f"{path}: not a readable PyTorch checkpoint ({cause}); it may be truncated or of another kind, "
+            f"{path}: not a readable checkpoint ({cause}); it may be truncated or of another kind, "
             "fetch or save it again"
         ) from error
     if isinstance(contents, dict) and "model" not in contents:
@@ -49,10 +56,23 @@ def read(path: str | os.PathLike) -> dict:
     return contents
 
 
+def _read_arrays(path: Path) -> dict:
+    """A pickle whose NumPy arrays, also those under "model", are tensors."""
+    with path.open("rb") as file:
+        contents = pickles.read(file)
+    if isinstance(contents, dict) and "model" in contents:
+        contents = contents["model"]
+    if not isinstance(contents, dict):
+        return {}
+    arrays = {name: value for name, value in contents.items() if isinstance(value, np.ndarray)}
+    # Beside the arrays there are notes, such as the author's name.
+    return {"model": {str(name): torch.from_numpy(np.array(value)) for name, value in arrays.items()}}
+
+
 def load_state(model: ParsingRCNN, state: dict[str, Tensor], source: str | os.PathLike) -> None:
     """Loads `state` into `model`; `CheckpointError` lists what is missing, unexpected, misshapen or not finite."""
     own = model.state_dict()
-    state = {name: value for name, value in state.items() if not name.startswith(_CONSTANTS)}
+    state = {name: value for name, value in state.items() if not name.startswith(_BESIDE)}
     counters = {name for name in own if name.endswith("num_batches_tracked")}  # not weights; may be absent
     complaints = [
         _complaint("missing", [name for name in own if name not in state and name not in counters]),

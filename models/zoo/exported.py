@@ -92,6 +92,7 @@ def _config(manifest: dict) -> Config:
         backbone="",
         channels=manifest["features"][0]["channels"],
         input=Input(
+            channel_order=source["channel_order"],
             mean=tuple(source["mean"]),
             std=tuple(source["std"]),
             **{name: source[name] for name in ("short_side", "max_long_side", "size_divisor")},
@@ -108,9 +109,19 @@ def _config(manifest: dict) -> Config:
             box_weights=tuple(box["box_weights"]),
             **{
                 name: box[name]
-                for name in ("resolution", "sampling_ratio", "canonical_size", "canonical_level")
+                for name in ("resolution", "sampling_ratio", "aligned", "canonical_size", "canonical_level")
                 + ("score_threshold", "nms_threshold", "max_detections")
             },
         ),
-        densepose=DensePoseHead(resolution=densepose["resolution"], sampling_ratio=densepose["sampling_ratio"]),
+        densepose=DensePoseHead(
+            source=_source(densepose["features"], manifest["features"]),
+            **{name: densepose[name] for name in ("resolution", "sampling_ratio", "aligned")},
+        ),
     )
+
+
+def _source(names: list[str], features: list[dict]) -> str:
+    """Where the DensePose head's input is cut from; what a decoder makes comes after the levels of the pyramid."""
+    if len(names) > 1:
+        return "pyramid"
+    return "p2" if names[0] == features[0]["output"] else "decoder"

@@ -53,9 +53,14 @@ def resize(rgb: np.ndarray, config: Input) -> np.ndarray:
 
 
 def normalise(resized: np.ndarray, config: Input) -> Tensor:
-    """uint8 (h,w,3) -> float32 (1,3,H,W), padded right and bottom with 0 to a multiple of `size_divisor`."""
+    """uint8 RGB (h,w,3) -> float32 (1,3,H,W) in the network's order of channels, padded to a multiple of `size_divisor`.
+
+    Padding is 0, right and bottom.
+    """
     mean, std = (torch.tensor(values, dtype=torch.float32).view(3, 1, 1) for values in (config.mean, config.std))
-    image = (torch.from_numpy(resized.astype(np.float32)).permute(2, 0, 1) - mean) / std
+    order = 1 if config.channel_order == "RGB" else -1
+    values = np.ascontiguousarray(resized[..., ::order], np.float32)
+    image = (torch.from_numpy(values).permute(2, 0, 1) - mean) / std
     height, width = resized.shape[:2]
     return F.pad(image, (0, -width % config.size_divisor, 0, -height % config.size_divisor))[None]
 

@@ -90,6 +90,12 @@ _IMPROVED = replace(_LEGACY, source="decoder", resolution=28, coarse_channels=2)
 _DEEPLAB = replace(_IMPROVED, dilations=(6, 12, 56), aspp_channels=256, group_norm=True)
 _PARSING = DensePoseHead(sampling_ratio=2, aligned=False, aspp_channels=512, body_channels=512, non_local=True)
 
+
+
+def _with_confidence(densepose: DensePoseHead) -> DensePoseHead:
+    return replace(densepose, output="charts_with_confidence")
+
+
 _SMALL = {"taps": (0, 1, 2, 4)}  # MobileNetV3-small begins with stride 4
 
 # Backbones of Table 2 and the printed millions of parameters of the whole network.
@@ -168,6 +174,8 @@ _DETECTRON2 = tuple(
         ("legacy", _LEGACY, (101,), "R_{}_FPN_s1x_legacy"),
         ("s1x", _IMPROVED, (50, 101), "R_{}_FPN_s1x"),
         ("dl_s1x", _DEEPLAB, (50, 101), "R_{}_FPN_DL_s1x"),
+        ("wc2m_s1x", _with_confidence(_IMPROVED), (50, 101), "R_{}_FPN_WC2M_s1x"),
+        ("dl_wc2m_s1x", _with_confidence(_DEEPLAB), (50, 101), "R_{}_FPN_DL_WC2M_s1x"),
     )
     for depth in depths
     for title in (title.format(depth),)

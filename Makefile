@@ -5,13 +5,21 @@ PYTHON ?= python3
 VENV ?= .venv
 TARGET ?= $(or $(CARGO_TARGET_DIR),target)
 LIBRARY := $(TARGET)/release/libgstdensepose.so
-PREFIX ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
+# The C header and its pkg-config file: a user's own directories, or those below a PREFIX that is given.
+ifdef PREFIX
+INCLUDEDIR ?= $(PREFIX)/include
+PKGCONFIGDIR ?= $(PREFIX)/pkgconfig
+else
+PREFIX := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
+INCLUDEDIR ?= $(HOME)/.local/include
+PKGCONFIGDIR ?= $(HOME)/.local/lib/pkgconfig
+endif
 INPUT ?=
 OUTPUT ?= out/demo.mp4
 
 .PHONY: help
 help: ## List the targets.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 .PHONY: demo
 demo: ## Draw the body parts on a clip: make demo [INPUT=FILE or /dev/video0] [OUTPUT=FILE.mp4].
@@ -25,16 +33,26 @@ build: ## Build the plugin: target/release/libgstdensepose.so.
 	cargo build --release --lib
 
 .PHONY: install
-install: build ## Put the plugin where GStreamer finds it (PREFIX=... for another directory).
+install: build install-header ## Put the plugin where GStreamer finds it (PREFIX=... for another directory).
 	install -D -m 755 $(LIBRARY) "$(DESTDIR)$(PREFIX)/libgstdensepose.so"
 	@echo "Installed to $(DESTDIR)$(PREFIX). Try: gst-inspect-1.0 densepose"
 
+.PHONY: install-header
+install-header: ## Install the C header and gst-densepose-1.0.pc (INCLUDEDIR=..., PKGCONFIGDIR=...).
+	install -D -m 644 include/gst/densepose/densepose-meta.h "$(DESTDIR)$(INCLUDEDIR)/gst/densepose/densepose-meta.h"
+	install -d "$(DESTDIR)$(PKGCONFIGDIR)"
+	sed -e "s|@includedir@|$$(realpath -ms "$(INCLUDEDIR)")|" -e "s|@pluginsdir@|$$(realpath -ms "$(PREFIX)")|" \
+		-e "s|@version@|$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)|" \
+		include/gst-densepose-1.0.pc.in >"$(DESTDIR)$(PKGCONFIGDIR)/gst-densepose-1.0.pc"
+
 .PHONY: uninstall
 uninstall: ## Take it away again.
-	rm -f "$(DESTDIR)$(PREFIX)/libgstdensepose.so"
+	rm -f "$(DESTDIR)$(PREFIX)/libgstdensepose.so" "$(DESTDIR)$(PKGCONFIGDIR)/gst-densepose-1.0.pc" \
+		"$(DESTDIR)$(INCLUDEDIR)/gst/densepose/densepose-meta.h"
+	rmdir "$(DESTDIR)$(INCLUDEDIR)/gst/densepose" 2>/dev/null || true
 
 .PHONY: test
-test: dependencies lint test-rust test-zoo ## Everything that CI runs.
+test: dependencies lint test-rust test-analytics test-zoo ## Everything that CI runs.
 
 .PHONY: dependencies
 dependencies:
@@ -51,6 +69,15 @@ test-rust: ## The plugin's tests: units, harness, real pipelines, Python reader,
 	cargo build --release --all-targets
 	G_DEBUG=fatal_warnings cargo test --release --all-targets
 	cargo test --release --doc
+
+# Debian 12 has no GStreamer 1.24, newer systems have it in libgstreamer-plugins-bad1.0-dev.
+.PHONY: test-analytics
+test-analytics: ## The standard analytics metas, where GStreamer 1.24 or newer has them.
+	@if pkg-config --atleast-version=1.26 gstreamer-analytics-1.0; then feature=v1_26; \
+	elif pkg-config --atleast-version=1.24 gstreamer-analytics-1.0; then feature=v1_24; \
+	else echo "No GStreamer analytics library of version 1.24 or newer: nothing to test."; exit 0; fi; set -ex; \
+	cargo clippy --release --lib --features $$feature -- -D warnings; \
+	G_DEBUG=fatal_warnings cargo test --release --lib --features $$feature -- analytics meta::
 
 .PHONY: test-zoo
 test-zoo: $(VENV)/ready ## The Python package's tests.

@@ -13,6 +13,8 @@
 //! [`densepose`] (1 to 4) and [`overlay`] (4 and 5) are the elements around these steps. Steps 2, 3 and 5 know
 //! nothing of GStreamer and can be used without it: start at [`estimator::Estimator`].
 
+#[cfg(feature = "v1_24")]
+mod analytics;
 pub mod densepose;
 pub mod estimator;
 pub mod frame;

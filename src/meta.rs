@@ -25,7 +25,8 @@
 //! the picture from then on.
 //!
 //! For consumers that know nothing of DensePose, [`attach`] adds one `GstVideoRegionOfInterestMeta` of type
-//! `person` per person, `id` being the person's, with a parameter structure `densepose` (`score`: double).
+//! `person` per person, `id` being the person's, with a parameter structure `densepose` (`score`: double). With the
+//! cargo features `v1_24` and `v1_26` it adds standard analytics metas, too.
 
 use std::sync::Once;
 
@@ -143,7 +144,10 @@ pub fn attach(buffer: &mut gst::BufferRef, persons: &Persons) {
 
 /// Attaches a structure made by [`Persons::to_structure`]: with frames that share a result, the maps are shared, too.
 pub fn attach_structure(buffer: &mut gst::BufferRef, structure: &gst::StructureRef) {
-    remove(buffer);
+    // First, because what lies on the buffer tells which analytics metas are ours.
+    #[cfg(feature = "v1_24")]
+    crate::analytics::replace(buffer, structure);
+    remove_metas(buffer);
     write(buffer, structure);
     let Ok(persons) = structure.get::<gst::ArrayRef>("persons") else { return };
     for person in persons.iter().filter_map(|v| v.get::<&gst::StructureRef>().ok()) {
@@ -178,8 +182,14 @@ fn add_region_of_interest(buffer: &mut gst::BufferRef, person: &gst::StructureRe
     Some(())
 }
 
-/// Takes our meta and our regions of interest off a buffer.
+/// Takes our meta and what [`attach`] put beside it off a buffer.
 pub fn remove(buffer: &mut gst::BufferRef) {
+    #[cfg(feature = "v1_24")]
+    crate::analytics::remove(buffer);
+    remove_metas(buffer);
+}
+
+fn remove_metas(buffer: &mut gst::BufferRef) {
     use std::ops::ControlFlow::Continue;
     register();
     buffer.foreach_meta_mut(|mut meta| {

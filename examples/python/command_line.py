@@ -1,0 +1,71 @@
+"""What the scripts beside this file share: their arguments, the pipeline that these ask for, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import stat
+import sys
+from typing import Callable
+
+try:
+    import densepose
+except (ImportError, ValueError) as error:
+    sys.exit(
+        f"{error}\nPython does not find GStreamer. On Debian: apt-get install python3-gi python3-gst-1.0 "
+        "gir1.2-gst-plugins-base-1.0, and run the script with /usr/bin/python3"
+    )
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser that knows `--densepose`; scripts add their own arguments."""
+    result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument(
+        "--densepose",
+        metavar="PROPERTIES",
+        default="",
+        help='properties of the element, such as "interval=2 score-threshold=0.3"',
+    )
+    return result
+
+
+INPUT_HELP = "a video or picture file, a camera such as /dev/video0, or an rtsp:// or http:// address"
+
+
+def source(name: str) -> str:
+    """The beginning of a pipeline, to decoded video, for what a user names as input; raises densepose.Error."""
+    if name.startswith("rtsp://"):
+        return f"rtspsrc location={quoted(name)} latency=100 ! decodebin"
+    if "://" in name:
+        return f"uridecodebin uri={quoted(name)}"
+    if not os.path.exists(name):
+        what = "camera" if name.startswith("/dev/") else "file"
+        raise densepose.Error(f"there is no {what} '{name}': name {INPUT_HELP}")
+    if stat.S_ISCHR(os.stat(name).st_mode):
+        return f"v4l2src device={quoted(name)}"
+    return f"filesrc location={quoted(name)} ! decodebin"
+
+
+def quoted(text: str) -> str:
+    """As a value of a property in a pipeline's description."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def finder(name: str, properties: str, caps: str = "") -> str:
+    """A pipeline from an input to `densepose`; `caps` come between, so as to ask for a frame rate."""
+    return f"{source(name)} ! {caps + ' ! ' if caps else ''}videoconvert ! densepose {properties}"
+
+
+def main(work: Callable[[], None]) -> None:
+    """Runs a script to its end: errors in a line on stderr and status 1, Ctrl-C and SIGTERM as a normal end."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        work()
+    except KeyboardInterrupt:
+        pass
+    except BrokenPipeError:
+        # Whoever read our output has enough; Python must not complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (densepose.Error, OSError) as error:
+        sys.exit(f"{os.path.basename(sys.argv[0])}: {error}")

@@ -423,3 +423,14 @@ fn watch(description: &str, frames: usize) -> (i32, i32) {
     pipeline.set_state(gst::State::Null).unwrap();
     size
 }
+
+#[test]
+fn the_page_links_to_what_is_there() {
+    let page = std::fs::read_to_string(root().join("docs/apps.md")).unwrap();
+    let links: Vec<&str> = page.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    let local: Vec<&&str> = links.iter().filter(|link| !link.contains("://")).collect();
+    assert!(local.len() >= 6, "{links:?}");
+    for link in local {
+        assert!(root().join("docs").join(link).exists(), "{link}");
+    }
+}

@@ -9,71 +9,19 @@ use gst_video::VideoFrameRef;
 use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
 
-use super::{Canvas, Palette, Style};
+use super::settings::{
+    self, DEFAULT_EFFECT_MARGIN, DEFAULT_EFFECT_SIZE, DEFAULT_FILL_COLOR, DEFAULT_OPACITY, Resource, Settings,
+};
+use super::{Canvas, Effect, Palette, Preset, Style};
 use crate::lock;
 use crate::meta;
 use crate::person::Persons;
-use crate::render::{self, Renderer};
+use crate::render::Renderer;
 use crate::video;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("densepose-overlay", gst::DebugColorFlags::empty(), Some("Drawing of dense human pose"))
 });
-
-const DEFAULT_OPACITY: f64 = 0.7;
-
-/// What the user has set.
-#[derive(Clone, Copy, Debug)]
-struct Settings {
-    style: Style,
-    palette: Palette,
-    opacity: f64,
-    canvas: Canvas,
-    boxes: bool,
-    labels: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            style: Style::default(),
-            palette: Palette::default(),
-            opacity: DEFAULT_OPACITY,
-            canvas: Canvas::default(),
-            boxes: false,
-            labels: false,
-        }
-    }
-}
-
-impl Settings {
-    fn style(&self) -> render::Style {
-        render::Style {
-            style: match self.style {
-                Style::Parts => render::StyleKind::Parts,
-                Style::U => render::StyleKind::U,
-                Style::V => render::StyleKind::V,
-                Style::Contour => render::StyleKind::Contour,
-                Style::Iuv => render::StyleKind::Iuv,
-                Style::IuvLegacy => render::StyleKind::IuvLegacy,
-                Style::Index => render::StyleKind::Index,
-            },
-            palette: match self.palette {
-                Palette::Parula => render::Palette::Parula,
-                Palette::Viridis => render::Palette::Viridis,
-            },
-            opacity: self.opacity,
-            canvas: match self.canvas {
-                Canvas::Video => render::Canvas::Video,
-                Canvas::Gray => render::Canvas::Gray,
-                Canvas::Black => render::Canvas::Black,
-                Canvas::Palette => render::Canvas::Palette,
-            },
-            boxes: self.boxes,
-            labels: self.labels,
-        }
-    }
-}
 
 #[derive(Default)]
 pub struct DensePoseOverlay {
@@ -94,6 +42,12 @@ impl ObjectImpl for DensePoseOverlay {
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             vec![
+                glib::ParamSpecEnum::builder::<Preset>("preset")
+                    .nick("Preset")
+                    .blurb("Draw as another tool does, whatever style, palette, opacity, canvas, boxes, labels and effect say")
+                    .controllable()
+                    .mutable_playing()
+                    .build(),
                 glib::ParamSpecEnum::builder::<Style>("style")
                     .nick("Style")
                     .blurb("What is shown on the body")
@@ -104,6 +58,14 @@ impl ObjectImpl for DensePoseOverlay {
                     .nick("Palette")
                     .blurb("Colours of parts and coordinates")
                     .controllable()
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecString::builder("custom-palette")
+                    .nick("Custom palette")
+                    .blurb(
+                        "Colours of the background and of parts 1 to 24, instead of palette: 25 of them as \
+                         #rrggbb,#rrggbb,..., or a file with one in each line",
+                    )
                     .mutable_playing()
                     .build(),
                 glib::ParamSpecDouble::builder("opacity")
@@ -133,34 +95,101 @@ impl ObjectImpl for DensePoseOverlay {
                     .controllable()
                     .mutable_playing()
                     .build(),
+                glib::ParamSpecString::builder("parts")
+                    .nick("Parts")
+                    .blurb("Parts that are painted or hidden, such as 23,24 or 1-2,15-22; unset = all")
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecEnum::builder::<Effect>("effect")
+                    .nick("Effect")
+                    .blurb("What happens to the parts")
+                    .controllable()
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecDouble::builder("effect-size")
+                    .nick("Effect size")
+                    .blurb("Coarseness of blur and pixelate, as a share of the size of a person's parts")
+                    .minimum(0.1)
+                    .maximum(1.0)
+                    .default_value(DEFAULT_EFFECT_SIZE)
+                    .controllable()
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecDouble::builder("effect-margin")
+                    .nick("Effect margin")
+                    .blurb("How far blur, pixelate and fill reach beyond the parts, as a share of their size")
+                    .minimum(0.0)
+                    .maximum(1.0)
+                    .default_value(DEFAULT_EFFECT_MARGIN)
+                    .controllable()
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("fill-color")
+                    .nick("Fill colour")
+                    .blurb("Colour of effect fill, 0xAARRGGBB")
+                    .default_value(DEFAULT_FILL_COLOR)
+                    .controllable()
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecString::builder("texture")
+                    .nick("Texture")
+                    .blurb("PNG that style texture lays onto the body: 4 by 6 square charts, parts from top to bottom")
+                    .mutable_playing()
+                    .build(),
             ]
         });
         PROPERTIES.as_ref()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let text = || value.get::<Option<String>>().unwrap_or_default();
+        match pspec.name() {
+            "custom-palette" => return self.set_resource(text(), settings::palette, |s| &mut s.custom_palette),
+            "parts" => return self.set_resource(text(), settings::parts, |s| &mut s.parts),
+            "texture" => return self.set_resource(text(), settings::texture, |s| &mut s.texture),
+            _ => {}
+        }
         let mut settings = lock(&self.settings);
+        let missed = settings.missing();
         // GObject checks type and range against the ParamSpec before it calls.
         match pspec.name() {
+            "preset" => settings.preset = value.get().unwrap_or_default(),
             "style" => settings.style = value.get().unwrap_or_default(),
             "palette" => settings.palette = value.get().unwrap_or_default(),
             "opacity" => settings.opacity = value.get().unwrap_or(DEFAULT_OPACITY),
             "canvas" => settings.canvas = value.get().unwrap_or_default(),
             "boxes" => settings.boxes = value.get().unwrap_or_default(),
             "labels" => settings.labels = value.get().unwrap_or_default(),
+            "effect" => settings.effect = value.get().unwrap_or_default(),
+            "effect-size" => settings.effect_size = value.get().unwrap_or(DEFAULT_EFFECT_SIZE),
+            "effect-margin" => settings.effect_margin = value.get().unwrap_or(DEFAULT_EFFECT_MARGIN),
+            "fill-color" => settings.fill_color = value.get().unwrap_or(DEFAULT_FILL_COLOR),
             name => gst::error!(CAT, imp = self, "no such property: {name}"),
+        }
+        let missing = settings.missing().filter(|_| settings.started && missed.is_none());
+        drop(settings);
+        if let Some(missing) = missing {
+            gst::element_imp_warning!(self, gst::LibraryError::Settings, ["{missing}"]);
         }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         let settings = lock(&self.settings);
         match pspec.name() {
+            "preset" => settings.preset.to_value(),
             "style" => settings.style.to_value(),
             "palette" => settings.palette.to_value(),
+            "custom-palette" => settings.custom_palette.text.to_value(),
             "opacity" => settings.opacity.to_value(),
             "canvas" => settings.canvas.to_value(),
             "boxes" => settings.boxes.to_value(),
             "labels" => settings.labels.to_value(),
+            "parts" => settings.parts.text.to_value(),
+            "effect" => settings.effect.to_value(),
+            "effect-size" => settings.effect_size.to_value(),
+            "effect-margin" => settings.effect_margin.to_value(),
+            "fill-color" => settings.fill_color.to_value(),
+            "texture" => settings.texture.text.to_value(),
             _ => pspec.default_value().clone(),
         }
     }
@@ -169,6 +198,27 @@ impl ObjectImpl for DensePoseOverlay {
         self.parent_constructed();
         // The base class would drop late frames.
         self.obj().set_qos(false);
+    }
+}
+
+impl DensePoseOverlay {
+    /// Takes a string over, and once the element has started what it stands for, too; if there is something wrong with
+    /// it the old one stays.
+    fn set_resource<T>(
+        &self,
+        text: Option<String>,
+        load: impl Fn(&str) -> Result<T, String>,
+        place: impl Fn(&mut Settings) -> &mut Resource<T>,
+    ) {
+        let started = lock(&self.settings).started;
+        // Files take their time: not under the lock that the streaming thread waits for.
+        let resource = if started { Resource::loaded(text, load) } else { Ok(Resource { text, value: None }) };
+        match resource {
+            Ok(resource) => *place(&mut lock(&self.settings)) = resource,
+            Err(e) => {
+                gst::element_imp_warning!(self, gst::LibraryError::Settings, ["{e}; the old value stays"]);
+            }
+        }
     }
 }
 
@@ -198,6 +248,25 @@ impl BaseTransformImpl for DensePoseOverlay {
     const PASSTHROUGH_ON_SAME_CAPS: bool = false;
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        // Properties are rarely set meanwhile, and then wait for the files.
+        let mut settings = lock(&self.settings);
+        let mut loaded = settings.clone();
+        let wrong = loaded.load().err().or_else(|| loaded.missing().map(str::to_owned));
+        if let Some(wrong) = wrong {
+            return Err(gst::error_msg!(gst::LibraryError::Settings, ["{wrong}"]));
+        }
+        loaded.started = true;
+        *settings = loaded;
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        lock(&self.settings).started = false;
+        *lock(&self.renderer) = Renderer::default();
+        Ok(())
+    }
+
     fn before_transform(&self, buffer: &gst::BufferRef) {
         let segment = self.obj().segment();
         if let Some(segment) = segment.downcast_ref::<gst::ClockTime>()
@@ -217,7 +286,10 @@ impl VideoFilterImpl for DensePoseOverlay {
         &self,
         frame: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let style = lock(&self.settings).style();
+        let (style, texture) = {
+            let settings = lock(&self.settings);
+            (settings.style(), settings.texture.value.clone())
+        };
         let found = std::mem::take(&mut *lock(&self.found));
         let (width, height) = (frame.width(), frame.height());
         // Where an element changed the size and let the metadata be.
@@ -226,9 +298,18 @@ impl VideoFilterImpl for DensePoseOverlay {
         } else {
             found.scaled(width, height)
         };
-        // As the base class does with buffers that it cannot map: say so, and let the video go on.
         let mut image = match video::image_mut(frame) {
             Ok(image) => image,
+            // What is to be hidden must not pass.
+            Err(e) if style.hiding.is_some() => {
+                gst::element_imp_error!(
+                    self,
+                    gst::StreamError::Format,
+                    ["parts cannot be hidden: {e}; does the buffer hold what its caps say?"]
+                );
+                return Err(gst::FlowError::Error);
+            }
+            // As the base class does with buffers that it cannot map: say so, and let the video go on.
             Err(e) => {
                 gst::element_imp_warning!(
                     self,
@@ -238,7 +319,9 @@ impl VideoFilterImpl for DensePoseOverlay {
                 return Ok(gst::FlowSuccess::Ok);
             }
         };
-        lock(&self.renderer).draw(&mut image, &found.persons, &style);
+        let mut renderer = lock(&self.renderer);
+        renderer.set_texture(texture);
+        renderer.draw(&mut image, &found.persons, &style);
         Ok(gst::FlowSuccess::Ok)
     }
 }

@@ -10,6 +10,25 @@
 //! ```text
 //! ... ! densepose ! video/x-raw,format=RGB ! densepose-overlay style=iuv canvas=black opacity=1 ! pngenc ! ...
 //! ```
+//! Pictures as another tool expects them, here the input of MagicAnimate:
+//! ```text
+//! ... ! densepose ! video/x-raw,format=RGB ! densepose-overlay preset=magic-animate ! videoconvert ! ...
+//! ```
+//! Faces made unrecognisable:
+//! ```text
+//! ... ! densepose ! densepose-overlay parts=23,24 effect=pixelate ! ...
+//! ```
+//! ## How properties combine
+//!
+//! `preset` wins over `style`, `palette`, `custom-palette`, `opacity`, `canvas`, `boxes`, `labels` and `effect`, which
+//! keep their values for when it is `none` again; `parts` counts with every preset. `custom-palette` wins over `palette`.
+//! Where `effect` is not `paint`, `style` and `opacity` do not count.
+//!
+//! ## Files and lists
+//!
+//! `custom-palette`, `parts` and `texture` are read when the element starts, and what is wrong with them is an error;
+//! set later, they are read at once, and what is wrong is a warning and leaves the old value.
+//!
 //! On YUV formats colours go through the video's colour matrix; raw values are exact on RGB formats only, and the
 //! part index on GRAY8, too.
 //!
@@ -20,6 +39,51 @@ use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod settings;
+
+/// The conventions of another tool, property `preset`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDensePoseOverlayPreset")]
+#[repr(i32)]
+pub enum Preset {
+    #[default]
+    #[enum_value(name = "None: the other properties decide", nick = "none")]
+    None,
+    #[enum_value(name = "MagicAnimate, vid2densepose: viridis parts on its background colour", nick = "magic-animate")]
+    MagicAnimate,
+    #[enum_value(name = "VITON-HD, IDM-VTON: parula parts on black", nick = "vitonhd")]
+    VitonHd,
+    #[enum_value(name = "CatVTON: the raw part index as a gray value", nick = "catvton")]
+    CatVton,
+    #[enum_value(name = "detectron2's dp_segm: parts on the gray picture", nick = "detectron2-segm")]
+    Detectron2Segm,
+    #[enum_value(name = "detectron2's dp_u: U on the gray picture", nick = "detectron2-u")]
+    Detectron2U,
+    #[enum_value(name = "detectron2's dp_v: V on the gray picture", nick = "detectron2-v")]
+    Detectron2V,
+    #[enum_value(name = "detectron2's dp_contour: lines on the gray picture", nick = "detectron2-contour")]
+    Detectron2Contour,
+    #[enum_value(name = "detectron2's bbox: boxes and scores on the gray picture", nick = "detectron2-bbox")]
+    Detectron2Bbox,
+    #[enum_value(name = "_IUV.png of the original tools: raw V, U, I on black", nick = "legacy-iuv")]
+    LegacyIuv,
+}
+
+/// What happens to the chosen parts, property `effect`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDensePoseOverlayEffect")]
+#[repr(i32)]
+pub enum Effect {
+    #[default]
+    #[enum_value(name = "Paint them in the style", nick = "paint")]
+    Paint,
+    #[enum_value(name = "Blur the video there", nick = "blur")]
+    Blur,
+    #[enum_value(name = "Pixelate the video there", nick = "pixelate")]
+    Pixelate,
+    #[enum_value(name = "Fill them with fill-color", nick = "fill")]
+    Fill,
+}
 
 /// What is shown on the body, property `style`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -44,6 +108,8 @@ pub enum Style {
     IuvLegacy,
     #[enum_value(name = "The raw part index as a gray value", nick = "index")]
     Index,
+    #[enum_value(name = "The picture of property texture, laid onto the body", nick = "texture")]
+    Texture,
 }
 
 /// Colours of parts and coordinates, property `palette`.

@@ -5,10 +5,13 @@ use std::ops::Range;
 use super::font;
 use super::ink::{Ink, Medium, OPAQUE};
 use super::layer::Layer;
-use super::style::Style;
+use super::style::{Manner, Style};
 use crate::person::Person;
 
 const BACKING: [u8; 3] = [24, 24, 28];
+/// detectron2's green for boxes, and its gray for scores.
+const DETECTRON2_BOX: [u8; 3] = [15, 127, 18];
+const DETECTRON2_TEXT: [u8; 3] = [218, 227, 218];
 
 /// A person's box and label, in pixels of the picture.
 #[derive(Debug)]
@@ -28,7 +31,8 @@ struct Label {
     top: i64,
     /// Pixels per pixel of the font.
     scale: i64,
-    backing: Ink,
+    ink: Ink,
+    backing: Option<Ink>,
 }
 
 impl Annotation {
@@ -40,13 +44,22 @@ impl Annotation {
         let (x, y) = (i64::from(person.x), i64::from(person.y));
         let span = |start: i64, length: usize| start..start.saturating_add(i64::try_from(length).unwrap_or(i64::MAX));
         let side = width.min(height) as i64;
+        let (overhang, line, ink) = match style.manner {
+            Manner::Own => (0, rounded(side, 360), medium.ink(id_color(person.id), OPAQUE)),
+            // OpenCV's rectangle has both corners inside.
+            Manner::Detectron2 => (1, 1, medium.ink(DETECTRON2_BOX, OPAQUE)),
+        };
+        let label = || match style.manner {
+            Manner::Own => Label::new(person, rounded(side, 300), ink, medium, width as i64),
+            Manner::Detectron2 => Label::score(person, medium),
+        };
         Some(Self {
-            columns: span(x, person.width()),
-            rows: span(y, person.height()),
-            line: rounded(side, 360),
-            ink: medium.ink(id_color(person.id), OPAQUE),
+            columns: span(x, person.width().saturating_add(overhang)),
+            rows: span(y, person.height().saturating_add(overhang)),
+            line,
+            ink,
             framed: style.boxes,
-            label: style.labels.then(|| Label::new(person, rounded(side, 300), medium, width as i64)),
+            label: style.labels.then(label),
         })
     }
 
@@ -63,20 +76,20 @@ impl Annotation {
             }
         }
         if let Some(label) = &self.label {
-            label.draw(y, self.ink, layer, row);
+            label.draw(y, layer, row);
         }
     }
 }
 
 impl Label {
-    /// Free space around the text, and between characters, in pixels of the font.
+    /// Free space around the text where it has a backing, in pixels of the font.
     const MARGIN: i64 = 2;
     const ADVANCE: i64 = font::WIDTH as i64 + 1;
 
     /// Above the box, or inside where there is no room above.
-    fn new(person: &Person, scale: i64, medium: &Medium, width: i64) -> Self {
+    fn new(person: &Person, scale: i64, ink: Ink, medium: &Medium, width: i64) -> Self {
         let text = format!("#{} {:.2}", person.id, person.score);
-        let mut label = Self { text, left: 0, top: 0, scale, backing: medium.ink(BACKING, OPAQUE) };
+        let mut label = Self { text, left: 0, top: 0, scale, ink, backing: Some(medium.ink(BACKING, OPAQUE)) };
         let (w, h) = label.size();
         let (x, y) = (i64::from(person.x), i64::from(person.y));
         label.left = x.min(width - w).max(0);
@@ -84,25 +97,38 @@ impl Label {
         label
     }
 
-    fn size(&self) -> (i64, i64) {
-        let text = self.text.len() as i64 * Self::ADVANCE - 1;
-        ((text + 2 * Self::MARGIN) * self.scale, (font::HEIGHT as i64 + 2 * Self::MARGIN) * self.scale)
+    /// detectron2's score: its last row on the box's first, without anything behind.
+    fn score(person: &Person, medium: &Medium) -> Self {
+        let (left, top) = (i64::from(person.x), i64::from(person.y) + 1 - font::HEIGHT as i64);
+        let (text, ink) = (format!("{:6.4}", person.score), medium.ink(DETECTRON2_TEXT, OPAQUE));
+        Self { text, left, top, scale: 1, ink, backing: None }
     }
 
-    fn draw(&self, y: i64, ink: Ink, layer: &mut Layer, row: usize) {
+    fn margin(&self) -> i64 {
+        if self.backing.is_some() { Self::MARGIN } else { 0 }
+    }
+
+    fn size(&self) -> (i64, i64) {
+        let text = self.text.len() as i64 * Self::ADVANCE - 1;
+        ((text + 2 * self.margin()) * self.scale, (font::HEIGHT as i64 + 2 * self.margin()) * self.scale)
+    }
+
+    fn draw(&self, y: i64, layer: &mut Layer, row: usize) {
         let (w, h) = self.size();
         if !(self.top..self.top + h).contains(&y) {
             return;
         }
-        layer.columns(row, self.left..self.left + w).fill(self.backing);
-        let line = (y - self.top) / self.scale - Self::MARGIN;
+        if let Some(backing) = self.backing {
+            layer.columns(row, self.left..self.left + w).fill(backing);
+        }
+        let line = (y - self.top) / self.scale - self.margin();
         let Some(line) = usize::try_from(line).ok().filter(|&l| l < font::HEIGHT) else { return };
         for (k, character) in self.text.bytes().enumerate() {
             let bits = font::glyph(character)[line];
             for column in (0..font::WIDTH).filter(|c| bits >> (font::WIDTH - 1 - c) & 1 == 1) {
-                let at = Self::MARGIN + k as i64 * Self::ADVANCE + column as i64;
+                let at = self.margin() + k as i64 * Self::ADVANCE + column as i64;
                 let start = self.left + at * self.scale;
-                layer.columns(row, start..start + self.scale).fill(ink);
+                layer.columns(row, start..start + self.scale).fill(self.ink);
             }
         }
     }

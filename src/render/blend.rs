@@ -5,6 +5,22 @@ use super::layer::Layer;
 use crate::image::{Component, ImageMut};
 use crate::simd::vectorised;
 
+/// Draws the layer's first `rows` rows over the picture's from `top` on as detectron2 does: ink by ink with `opacity`,
+/// whatever the ink's weight, in floating point, with the fraction cut off. For pictures without subsampling.
+pub(super) fn blend_cut(image: &mut ImageMut, medium: &Medium, top: usize, rows: usize, layer: &Layer, opacity: f64) {
+    let columns = layer.touched();
+    for (lane, &index) in medium.order.iter().enumerate().take(medium.color.components()) {
+        let step = image.layout().components[index].step;
+        for row in 0..rows {
+            let samples = image.row_mut(index, top + row).iter_mut().step_by(step).skip(columns.start);
+            for (sample, ink) in samples.zip(&layer.row(row)[columns.clone()]).filter(|(_, ink)| **ink != Ink::NONE) {
+                let [old, new] = [*sample, ink.over(0, lane)].map(f64::from);
+                *sample = (old * (1.0 - opacity) + new * opacity) as u8;
+            }
+        }
+    }
+}
+
 /// Draws the layer's first `rows` rows over the picture's from `top` on. `scratch` is room for averaged inks.
 pub(super) fn blend(
     image: &mut ImageMut,

@@ -8,9 +8,10 @@ use super::style::Style;
 use crate::person::{IuvMap, PARTS};
 use crate::simd::vectorised;
 
-/// Lines of each coordinate per part, at the middles of as many equal steps from 0 to 255.
+/// Levels of each coordinate, in equal steps from 0 to 255, as in detectron2. Those at the ends have no line: nothing
+/// lies beyond them.
 const LEVELS: usize = 10;
-const SPACING: f32 = 255.0 / LEVELS as f32;
+const SPACING: f32 = 255.0 / (LEVELS - 1) as f32;
 
 /// Pixels computed together, without branches, so that the compiler does several at once.
 const CHUNK: usize = 32;
@@ -23,9 +24,9 @@ fn line_width(side: usize) -> f32 {
     (side as f32 * (1.5 / 720.0)).max(1.0)
 }
 
-/// Value of line `k`.
+/// Value of level `k`.
 fn level(k: usize) -> f32 {
-    (k as f32 + 0.5) * SPACING
+    k as f32 * SPACING
 }
 
 #[derive(Debug)]
@@ -102,15 +103,17 @@ impl Contours {
         });
         // Bytes are coarse where the gradient is small: the mean of five is finer.
         let five = lanes(|k| 5 * i16::from(here[k]) + across.around[k] + down.around[k]);
-        // `floor(five / (5 * SPACING))`: 514 / 65536 is 2 / 255 and a little more, too little to matter below 1275.
-        let line = lanes(|k| high(five[k], 514).min(LEVELS as i16 - 1));
-        let difference = lanes(|k| (4 * five[k] - 510 * line[k] - 255).abs());
+        // `round(five / (5 * SPACING))`: 65536 / 231 is twice 5 * SPACING, and 142 is 5 * SPACING.
+        let line = lanes(|k| high(2 * five[k] + 142, 231).clamp(1, LEVELS as i16 - 2));
+        // 1133 for `8 * 5 * SPACING`, 1133.3: off by less than a tenth of a value.
+        let difference = lanes(|k| (8 * five[k] - 1133 * line[k]).abs());
         let mut shade = [0; CHUNK];
         for limit in self.limits {
             let shaded = lanes(|k| ones(difference[k] <= high(gradient[k], limit)));
             shade = lanes(|k| shade[k] - shaded[k]);
         }
-        Lines { shade, line }
+        // Where nothing changes is no line.
+        Lines { shade: lanes(|k| shade[k] & ones(gradient[k] > 0)), line }
     }
 }
 
@@ -123,8 +126,8 @@ vectorised! {
     }
 }
 
-/// Units of `difference` in [`Contours::lines`] per unit of a value: four sums of five.
-const DIFFERENCE: f32 = 4.0 * 5.0;
+/// Units of `difference` in [`Contours::lines`] per unit of a value: eight sums of five.
+const DIFFERENCE: f32 = 8.0 * 5.0;
 /// Units of `gradient` per unit of change over twice the radius: 31 and 13 for 0.96 and 0.40.
 const GRADIENT: f32 = 32.0;
 

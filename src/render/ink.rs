@@ -1,6 +1,6 @@
 //! Paint for one pixel, and which bytes of a picture it goes to.
 
-use crate::image::{Color, Layout};
+use crate::image::{Color, ColorModel, Layout};
 
 /// Three colour components as the picture stores them, each multiplied by a weight, and that weight in 0..=256:
 /// 0 leaves the pixel alone, 256 hides it. What is premultiplied is mixed and averaged without a division.
@@ -54,6 +54,20 @@ impl Ink {
         Self(mean)
     }
 
+    /// With its weight, and so its effect, multiplied by `weight`. The weight is rounded up, as in [`Self::mean`].
+    #[inline(always)]
+    pub fn times(self, weight: u16) -> Self {
+        let [a, b, c, w] = self.0.map(|lane| u32::from(lane) * u32::from(weight));
+        Self([a >> 8, b >> 8, c >> 8, (w + 0xff) >> 8].map(|lane| lane as u16))
+    }
+
+    /// Over another: both on a pixel are this one on what the other one makes of it.
+    #[inline(always)]
+    pub fn above(self, below: Self) -> Self {
+        let below = below.times(OPAQUE - self.0[3]);
+        Self(std::array::from_fn(|k| self.0[k] + below.0[k]))
+    }
+
     /// The mean of any number.
     pub fn mean_of(inks: impl Iterator<Item = Self>) -> Self {
         let (mut sum, mut n) = ([0; 4], 0);
@@ -75,7 +89,7 @@ pub(super) enum Packing {
 }
 
 /// What a picture's pixels are made of: turns colours into inks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Medium {
     pub color: Color,
     pub packing: Packing,
@@ -97,6 +111,12 @@ impl Medium {
             return Self { color, packing: Packing::Packed { plane: a.plane, offset, step: a.step }, order };
         }
         separate
+    }
+
+    /// For raw values: what the picture's bytes stand for does not count where they are RGB or gray.
+    pub fn raw(mut self) -> Self {
+        self.color.full_range |= !matches!(self.color.model, ColorModel::Yuv { .. });
+        self
     }
 
     /// The bytes, in an ink's order, of an RGB colour.
@@ -132,6 +152,22 @@ mod tests {
                 assert_eq!(Ink::NONE.over(old, 0), old);
                 assert_eq!(Ink::new([new; 3], OPAQUE).over(old, 0), new);
             }
+        }
+    }
+
+    #[test]
+    fn inks_on_inks_are_one_after_the_other() {
+        for (w1, w2) in [(0, 0), (0, 90), (77, 0), (128, 128), (256, 3), (9, 256), (256, 256)] {
+            let (first, second) = (Ink::new([255, 3, 0], w1), Ink::new([255, 200, 9], w2));
+            for old in [0, 100, 255] {
+                let both = second.above(first);
+                for k in 0..3 {
+                    let expected = second.over(first.over(old, k), k);
+                    assert!(both.over(old, k).abs_diff(expected) <= 1, "{w1} {w2} {old}");
+                }
+            }
+            assert_eq!(first.times(OPAQUE), first);
+            assert_eq!(first.times(0), Ink::NONE);
         }
     }
 

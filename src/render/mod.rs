@@ -8,6 +8,9 @@
 //! Where people overlap, later ones of the slice hide earlier ones, as in detectron2; the estimator's slice begins with
 //! the best score. Map pixels whose part is not 1..=24 are background. Alpha is left as it is.
 //!
+//! A [`Preset`] makes a [`Style`] that draws exactly as another tool does. [`Hiding`] blurs, pixelates or fills parts
+//! instead of painting them. A [`Texture`] is laid onto the body.
+//!
 //! ```
 //! use gstdensepose::image::ImageMut;
 //! use gstdensepose::person::{IuvMap, Person};
@@ -27,24 +30,38 @@ mod blend;
 mod canvas;
 mod contour;
 mod font;
+mod hide;
 mod ink;
 mod layer;
+mod mask;
 mod paint;
 mod palette;
+mod parts;
+mod preset;
+mod squares;
 mod style;
+mod texture;
 
-pub use palette::Palette;
-pub use style::{Canvas, Style, StyleKind};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+pub use hide::{Hiding, Method};
+pub use palette::{COLORS, Palette, PaletteError};
+pub use parts::{ParsePartsError, Parts};
+pub use preset::Preset;
+pub use style::{Canvas, Manner, Order, Style, StyleKind};
+pub use texture::{Texture, TextureError};
 
 use annotation::Annotation;
 use canvas::Background;
-use contour::Planes;
-use ink::{Ink, Medium};
+use hide::Hider;
+use ink::{Ink, Medium, OPAQUE};
 use layer::Layer;
-use paint::Paint;
+use paint::{Paint, Survey};
+use texture::TexturePaint;
 
-use crate::image::ImageMut;
-use crate::person::Person;
+use crate::image::{ColorModel, ImageMut};
+use crate::person::{IuvMap, Person};
 
 /// Draws people on a picture.
 pub fn draw(image: &mut ImageMut, persons: &[Person], style: &Style) {
@@ -58,10 +75,27 @@ pub struct Renderer {
     /// Inks of subsampled rows.
     scratch: Vec<Ink>,
     /// One per person, for the styles that need it.
-    planes: Vec<Planes>,
+    surveys: Vec<Survey>,
+    hider: Hider,
+    texture: Option<Arc<Texture>>,
+    /// The texture as the last picture needed it.
+    texture_paint: Option<Arc<TexturePaint>>,
 }
 
 impl Renderer {
+    /// What [`StyleKind::Texture`] shows.
+    pub fn set_texture(&mut self, texture: Option<Arc<Texture>>) {
+        let same = match (&self.texture, &texture) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            self.texture_paint = None;
+        }
+        self.texture = texture;
+    }
+
     /// Draws people on a picture.
     pub fn draw(&mut self, image: &mut ImageMut, persons: &[Person], style: &Style) {
         if style.draws_nothing(persons.len()) {
@@ -69,42 +103,125 @@ impl Renderer {
         }
         let size @ (width, height) = (image.width(), image.height());
         let medium = Medium::of(image.layout());
-        let paint = Paint::new(style, &medium, size);
-        let background = Background::of(style, &medium);
-        let annotations: Vec<_> = persons.iter().filter_map(|p| Annotation::new(p, style, &medium, size)).collect();
-        let painted = if style.weight() == 0 { &[] } else { persons };
-        self.planes.resize_with(self.planes.len().max(painted.len()), Planes::default);
-        std::iter::zip(painted, &mut self.planes).for_each(|(person, planes)| paint.survey(&person.iuv, planes));
+        let medium = if style.style.is_raw() { medium.raw() } else { medium };
+        let mixing = Mixing::of(style, &medium);
+        let texture = if style.style == StyleKind::Texture { self.texture_for(&medium) } else { None };
+        let paint = Paint::new(style, mixing.ink_weight(style), &medium, size, texture);
+        let mut background = Background::of(style, &medium);
+        let shown = shown(persons, style);
+        let annotations: Vec<_> = shown.iter().filter_map(|p| Annotation::new(p, style, &medium, size)).collect();
+        let paints = style.hiding.is_none() && style.weight() > 0;
+        let painted = if paints { &shown[..] } else { &[] };
+        self.surveys.resize_with(self.surveys.len().max(painted.len()), Survey::default);
+        std::iter::zip(painted, &mut self.surveys).for_each(|(person, survey)| paint.survey(person, survey));
 
         let band = image.layout().components.iter().map(|c| 1 << c.shift_y).max().unwrap_or(1);
+        if let Some(hiding) = &style.hiding {
+            // Hiding looks at more than a band.
+            (0..height).step_by(band).for_each(|top| background.apply(image, &medium, top, band.min(height - top)));
+            background = Background::Keep;
+            shown.iter().for_each(|person| self.hider.hide(image, person, style.parts, hiding));
+        }
         self.layer.reset(width, band);
         for top in (0..height).step_by(band) {
             let rows = band.min(height - top);
             self.layer.clear();
-            for row in 0..rows {
-                let y = (top + row) as i64;
-                for (person, planes) in std::iter::zip(painted, &self.planes) {
-                    paint_row(&paint, person, planes, y, &mut self.layer, row);
-                }
-                annotations.iter().for_each(|a| a.draw(y, &mut self.layer, row));
-            }
             background.apply(image, &medium, top, rows);
+            for (person, survey) in std::iter::zip(painted, &self.surveys) {
+                for row in 0..rows {
+                    paint_row(&paint, person, survey, (top + row) as i64, &mut self.layer, row);
+                }
+                if mixing != Mixing::Together {
+                    if let Mixing::Cut(opacity) = mixing {
+                        blend::blend_cut(image, &medium, top, rows, &self.layer, opacity);
+                    } else {
+                        blend::blend(image, &medium, top, rows, &self.layer, &mut self.scratch);
+                    }
+                    self.layer.clear();
+                }
+            }
+            for row in 0..rows {
+                annotations.iter().for_each(|a| a.draw((top + row) as i64, &mut self.layer, row));
+            }
             blend::blend(image, &medium, top, rows, &self.layer, &mut self.scratch);
         }
     }
-}
 
-/// Paints what of a person falls on row `y` of the picture, on row `row` of the layer.
-fn paint_row(paint: &Paint, person: &Person, planes: &Planes, y: i64, layer: &mut Layer, row: usize) {
-    let map_y = y - i64::from(person.y);
-    let Some(map_y) = usize::try_from(map_y).ok().filter(|&y| y < person.height()) else { return };
-    let left = i64::from(person.x);
-    let inks = layer.columns(row, left..left.saturating_add(person.width() as i64));
-    if !inks.is_empty() {
-        let start = usize::try_from(-left).unwrap_or(0);
-        paint.row(&person.iuv, planes, map_y, start, inks);
+    fn texture_for(&mut self, medium: &Medium) -> Option<Arc<TexturePaint>> {
+        let texture = self.texture.as_ref()?;
+        if !self.texture_paint.as_ref().is_some_and(|p| p.is_for(medium)) {
+            self.texture_paint = Some(Arc::new(TexturePaint::new(texture, medium)));
+        }
+        self.texture_paint.clone()
     }
 }
 
+/// How people come onto the canvas.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mixing {
+    /// The topmost person of each pixel.
+    Together,
+    /// One person after the other.
+    Successive,
+    /// The same with this opacity and fractions cut off.
+    Cut(f64),
+}
+
+impl Mixing {
+    fn of(style: &Style, medium: &Medium) -> Self {
+        match (style.manner, medium.color.model) {
+            (Manner::Own, _) => Self::Together,
+            (Manner::Detectron2, ColorModel::Yuv { .. }) => Self::Successive,
+            (Manner::Detectron2, _) => Self::Cut(style.opacity.clamp(0.0, 1.0)),
+        }
+    }
+
+    fn ink_weight(self, style: &Style) -> u16 {
+        if matches!(self, Self::Cut(_)) { OPAQUE } else { style.weight() }
+    }
+}
+
+/// The people to be drawn, in the order of drawing, with no parts but those that are wanted.
+fn shown<'a>(persons: &'a [Person], style: &Style) -> Vec<Cow<'a, Person>> {
+    let enough = |p: &&Person| style.min_score.is_none_or(|min| p.score > min);
+    let chosen = |person: &'a Person| match style.parts {
+        Parts::ALL => Cow::Borrowed(person),
+        parts => {
+            let &Person { id, score, x, y, ref iuv } = person;
+            Cow::Owned(Person { id, score, x, y, iuv: only(iuv, parts) })
+        }
+    };
+    let mut shown: Vec<_> = persons.iter().filter(enough).map(chosen).collect();
+    if style.order == Order::BestFirst {
+        shown.sort_by(|a, b| b.score.total_cmp(&a.score));
+    }
+    shown
+}
+
+/// A map with the other parts made background.
+fn only(map: &IuvMap, parts: Parts) -> IuvMap {
+    let mut data = map.data().to_vec();
+    data.as_chunks_mut::<3>().0.iter_mut().filter(|p| !parts.contains(p[0])).for_each(|p| p[0] = 0);
+    IuvMap::new(map.width(), map.height(), data).unwrap_or_else(|_| IuvMap::background(map.width(), map.height()))
+}
+
+/// Paints what of a person falls on row `y` of the picture, on row `row` of the layer.
+fn paint_row(paint: &Paint, person: &Person, survey: &Survey, y: i64, layer: &mut Layer, row: usize) {
+    if person.width() == 0 || person.height() == 0 {
+        return;
+    }
+    let map_y = y - i64::from(person.y);
+    let height = person.height() + paint.overhang();
+    let Some(map_y) = usize::try_from(map_y).ok().filter(|&y| y < height) else { return };
+    let left = i64::from(person.x);
+    let inks = layer.columns(row, left..left.saturating_add((person.width() + paint.overhang()) as i64));
+    if !inks.is_empty() {
+        let start = usize::try_from(-left).unwrap_or(0);
+        paint.row(&person.iuv, survey, map_y, start, inks);
+    }
+}
+
+#[cfg(test)]
+mod preset_tests;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,13 @@
 //! The styles: from the body surface to inks.
 
+use std::sync::Arc;
+
 use super::contour::{Contours, Planes};
 use super::ink::{Ink, Medium};
-use super::style::{Style, StyleKind};
-use crate::person::{IuvMap, PARTS};
+use super::squares::{Raster, Squares};
+use super::style::{Manner, Style, StyleKind};
+use super::texture::TexturePaint;
+use crate::person::{IuvMap, PARTS, Person};
 
 /// A style made ready for a kind of picture.
 #[derive(Debug)]
@@ -13,11 +17,27 @@ pub(super) enum Paint {
     /// The bytes of the map's pixel are the colour.
     Raw(RawPaint),
     Contour(Box<Contours>),
+    Squares(Box<Squares>),
+    Texture(Arc<TexturePaint>, u16),
+    Nothing,
+}
+
+/// What a style has found out about a person's map as a whole.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    planes: Planes,
+    raster: Raster,
 }
 
 impl Paint {
-    pub fn new(style: &Style, medium: &Medium, size: (usize, usize)) -> Self {
-        let weight = style.weight();
+    /// `weight`: how much of the canvas the style hides.
+    pub fn new(
+        style: &Style,
+        weight: u16,
+        medium: &Medium,
+        size: (usize, usize),
+        texture: Option<Arc<TexturePaint>>,
+    ) -> Self {
         let key = |channel, color: &dyn Fn(u8) -> [u8; 3]| {
             Self::Key(KeyPaint { channel, inks: Box::new(std::array::from_fn(|k| medium.ink(color(k as u8), weight))) })
         };
@@ -29,19 +49,33 @@ impl Paint {
             StyleKind::V => key(2, &|v| palette.color(v)),
             StyleKind::Iuv => Self::Raw(RawPaint::new(medium, [0, 1, 2], weight)),
             StyleKind::IuvLegacy => Self::Raw(RawPaint::new(medium, [2, 1, 0], weight)),
+            StyleKind::Contour if style.manner == Manner::Detectron2 => {
+                Self::Squares(Box::new(Squares::new(style, medium)))
+            }
             StyleKind::Contour => Self::Contour(Box::new(Contours::new(style, medium, size))),
+            StyleKind::Texture => texture.map_or(Self::Nothing, |texture| Self::Texture(texture, weight)),
         }
     }
 
     /// Looks at a person's map as a whole, where the style needs it.
-    pub fn survey(&self, map: &IuvMap, planes: &mut Planes) {
-        if let Self::Contour(paint) = self {
-            paint.survey(map, planes);
+    pub fn survey(&self, person: &Person, survey: &mut Survey) {
+        match self {
+            Self::Contour(paint) => paint.survey(&person.iuv, &mut survey.planes),
+            Self::Squares(paint) => paint.survey(person, &mut survey.raster),
+            _ => {}
         }
     }
 
+    /// Columns right of a map, and rows below, that a style paints, too.
+    pub fn overhang(&self) -> usize {
+        usize::from(matches!(self, Self::Squares(_)))
+    }
+
     /// Paints columns `start..` of row `y` of a surveyed map; inks stay where there is no body.
-    pub fn row(&self, map: &IuvMap, planes: &Planes, y: usize, start: usize, inks: &mut [Ink]) {
+    pub fn row(&self, map: &IuvMap, survey: &Survey, y: usize, start: usize, inks: &mut [Ink]) {
+        if let Self::Squares(paint) = self {
+            return paint.row(&survey.raster, y, start, inks);
+        }
         let pixels = &map.row(y).as_chunks::<3>().0[start..];
         match self {
             Self::Key(paint) => match paint.channel {
@@ -50,7 +84,9 @@ impl Paint {
                 _ => paint.row::<2>(pixels, inks),
             },
             Self::Raw(paint) => paint.row(pixels, inks),
-            Self::Contour(paint) => paint.row(planes, y, start, inks),
+            Self::Contour(paint) => paint.row(&survey.planes, y, start, inks),
+            Self::Texture(paint, weight) => paint.row(pixels, *weight, inks),
+            Self::Squares(_) | Self::Nothing => {}
         }
     }
 }

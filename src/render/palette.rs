@@ -8,27 +8,114 @@ pub enum Palette {
     Parula,
     /// Purple over teal to yellow, as MagicAnimate and its relatives use it.
     Viridis,
+    /// Colours of the background and of parts 1 to 24. Coordinates take those from the first to the last, and the
+    /// passages between them.
+    Custom([[u8; 3]; COLORS]),
+}
+
+/// Colours of a palette of one's own: the background's and one for each part.
+pub const COLORS: usize = 25;
+
+/// A text is no palette.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PaletteError {
+    #[error("entry {entry}, \"{text}\", is no colour: write #rrggbb")]
+    Entry { entry: usize, text: String },
+    #[error("line {line}, \"{text}\", is no colour: write #rrggbb or three numbers from 0 to 255")]
+    Line { line: usize, text: String },
+    #[error("{0} colours, but a palette has 25: the background's and those of parts 1 to 24")]
+    Count(usize),
 }
 
 impl Palette {
+    /// 25 colours in one line, as `#rrggbb`, separated by commas or spaces.
+    ///
+    /// # Errors
+    /// Where an entry is no colour or their number is another.
+    pub fn from_list(text: &str) -> Result<Self, PaletteError> {
+        let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|w| !w.is_empty());
+        let colors = words.enumerate().map(|(k, word)| {
+            let color = word.strip_prefix('#').and_then(hexadecimal);
+            color.ok_or_else(|| PaletteError::Entry { entry: k + 1, text: word.to_owned() })
+        });
+        Self::custom(colors.collect::<Result<_, _>>()?)
+    }
+
+    /// 25 colours, one in a line: `#rrggbb`, `rrggbb`, `r g b` or `r,g,b`. A `#` that does not begin a colour begins a
+    /// comment; blank lines do not count.
+    ///
+    /// # Errors
+    /// Where a line is no colour or their number is another.
+    pub fn from_lines(text: &str) -> Result<Self, PaletteError> {
+        let mut colors = Vec::new();
+        for (k, line) in text.lines().enumerate() {
+            let line = line.trim_start_matches('\u{feff}').trim();
+            let (color, comment) = match line.strip_prefix('#').map(|rest| (rest, rest.get(..6).and_then(hexadecimal)))
+            {
+                Some((rest, color @ Some(_))) if !rest[6..].starts_with(|c: char| c.is_alphanumeric()) => {
+                    (color, &rest[6..])
+                }
+                Some(_) => continue,
+                None => {
+                    let (color, comment) = line.split_at(line.find('#').unwrap_or(line.len()));
+                    (hexadecimal(color.trim()).or_else(|| decimal(color)), comment)
+                }
+            };
+            let comment = comment.trim_start();
+            match color {
+                Some(color) if comment.is_empty() || comment.starts_with('#') => colors.push(color),
+                None if line.is_empty() => {}
+                _ => return Err(PaletteError::Line { line: k + 1, text: line.chars().take(40).collect() }),
+            }
+        }
+        Self::custom(colors)
+    }
+
+    fn custom(colors: Vec<[u8; 3]>) -> Result<Self, PaletteError> {
+        colors.try_into().map(Self::Custom).map_err(|c: Vec<_>| PaletteError::Count(c.len()))
+    }
+
     /// Red, green and blue of entry `index`.
     pub fn color(self, index: u8) -> [u8; 3] {
-        let [_, r, g, b] = self.entries()[usize::from(index)].to_be_bytes();
+        let entries = match self {
+            Self::Parula => &PARULA,
+            Self::Viridis => &VIRIDIS,
+            Self::Custom(colors) => {
+                let at = usize::from(index) * (COLORS - 1);
+                let (below, share) = (at / 255, at % 255);
+                let above = (below + 1).min(COLORS - 1);
+                return std::array::from_fn(|k| {
+                    let [a, b] = [colors[below][k], colors[above][k]].map(usize::from);
+                    ((a * (255 - share) + b * share + 127) / 255) as u8
+                });
+            }
+        };
+        let [_, r, g, b] = entries[usize::from(index)].to_be_bytes();
         [r, g, b]
     }
 
     /// Colour of a body part, or of the background for 0: entry `floor(part * 255 / 24)`, as every consumer of
     /// coloured part indices expects. Indices beyond 24 take the last entry.
     pub fn part(self, part: u8) -> [u8; 3] {
-        self.color((u16::from(part.min(24)) * 255 / 24) as u8)
-    }
-
-    fn entries(self) -> &'static [u32; 256] {
+        let part = part.min(24);
         match self {
-            Self::Parula => &PARULA,
-            Self::Viridis => &VIRIDIS,
+            Self::Custom(colors) => colors[usize::from(part)],
+            _ => self.color((u16::from(part) * 255 / 24) as u8),
         }
     }
+}
+
+/// Six digits.
+fn hexadecimal(text: &str) -> Option<[u8; 3]> {
+    let digits = text.len() == 6 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let [_, r, g, b] = u32::from_str_radix(text, 16).ok().filter(|_| digits)?.to_be_bytes();
+    Some([r, g, b])
+}
+
+/// Three numbers.
+fn decimal(text: &str) -> Option<[u8; 3]> {
+    let numbers = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|w| !w.is_empty());
+    numbers.map(|n| n.parse().ok()).collect::<Option<Vec<u8>>>()?.try_into().ok()
 }
 
 /// OpenCV's `COLORMAP_PARULA`, `0xRRGGBB`.
@@ -123,5 +210,51 @@ mod tests {
             assert_eq!(colours.join(" "), expected, "{palette:?}");
         }
         assert_eq!(Palette::Viridis.part(200), Palette::Viridis.part(24));
+    }
+
+    /// Colours that tell their number.
+    fn own() -> [[u8; 3]; COLORS] {
+        std::array::from_fn(|k| [k as u8 * 10, 0xab, 255 - k as u8])
+    }
+
+    #[test]
+    fn a_palette_is_read_from_a_list_and_from_lines() {
+        let hex = own().map(|[r, g, b]| format!("#{r:02x}{g:02X}{b:02x}"));
+        assert_eq!(Palette::from_list(&hex.join(",")), Ok(Palette::Custom(own())));
+        assert_eq!(Palette::from_list(&format!(" {} ", hex.join(" ,\n "))), Ok(Palette::Custom(own())));
+        let mut lines = vec!["# a comment".to_owned(), "#".into(), "#decades old".into(), String::new(), "#0".into()];
+        lines.extend(own().iter().enumerate().map(|(k, &[r, g, b])| match k % 6 {
+            0 => format!("#{r:02x}{g:02x}{b:02x}"),
+            1 => format!("  {r:02x}{g:02x}{b:02x}  # part"),
+            2 => format!("{r} {g}\t{b}"),
+            3 => format!("{r}, {g}, {b} # part"),
+            4 => format!("#{r:02x}{g:02x}{b:02x} # part"),
+            _ => format!("{r},{g},{b}\r"),
+        }));
+        assert_eq!(Palette::from_lines(&lines.join("\n")), Ok(Palette::Custom(own())));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_palette_is_named() {
+        let list = |k: usize| vec!["#010203"; k].join(" ");
+        assert_eq!(Palette::from_list(&list(24)), Err(PaletteError::Count(24)));
+        assert_eq!(Palette::from_list(""), Err(PaletteError::Count(0)));
+        for wrong in ["#12345", "#1234567", "123456", "red", "#12345g", "#+12345", "#ä1234"] {
+            let error = PaletteError::Entry { entry: 4, text: wrong.into() };
+            assert_eq!(Palette::from_list(&format!("{} {wrong}", list(3))), Err(error));
+        }
+        for wrong in ["red", "1 2", "1 2 3 4", "256 0 0", "-1 0 0", "#123456 7", "1.5 2 3", "12345", "ääää"] {
+            let error = PaletteError::Line { line: 3, text: wrong.into() };
+            assert_eq!(Palette::from_lines(&format!("# mine\n1 2 3\n{wrong}\n")), Err(error));
+        }
+        assert_eq!(Palette::from_lines("#12345\n#1234567\n#ä12345"), Err(PaletteError::Count(0)));
+    }
+
+    #[test]
+    fn a_palette_of_ones_own_has_exact_parts_and_smooth_coordinates() {
+        let palette = Palette::Custom(own());
+        assert_eq!([0, 7, 24, 99].map(|k| palette.part(k)), [own()[0], own()[7], own()[24], own()[24]]);
+        assert_eq!([palette.color(0), palette.color(85), palette.color(255)], [own()[0], own()[8], own()[24]]);
+        assert_eq!(palette.color(90)[0], 85, "80 and 0.47 of the way to 90");
     }
 }

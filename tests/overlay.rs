@@ -9,9 +9,10 @@ use gst_video::{VideoFrameRef, VideoInfo};
 use gstdensepose::meta;
 use gstdensepose::person::Persons;
 use gstdensepose::person::{IuvMap, Person};
-use gstdensepose::render::{self, Canvas, Palette, Style, StyleKind};
+use gstdensepose::render::{self, Canvas, Hiding, Method, Palette, Preset, Style, StyleKind};
 use gstdensepose::video;
 
+/// Styles that need nothing but the map.
 const STYLES: [(&str, StyleKind); 7] = [
     ("parts", StyleKind::Parts),
     ("u", StyleKind::U),
@@ -151,9 +152,14 @@ fn properties_change_while_playing() {
 #[test]
 fn properties_can_be_controlled_and_set_while_playing() {
     let element = overlay("");
-    for name in ["style", "palette", "opacity", "canvas", "boxes", "labels"] {
+    let own = |p: &&gst::glib::ParamSpec| p.owner_type() == element.type_();
+    let properties = element.list_properties();
+    let names: Vec<&str> = properties.iter().filter(own).map(|p| p.name()).collect();
+    assert_eq!(names.len(), 14, "{names:?}");
+    for name in names {
         let flags = element.find_property(name).unwrap().flags();
-        assert!(flags.contains(gst::PARAM_FLAG_CONTROLLABLE), "{name}");
+        let is_string = matches!(name, "custom-palette" | "parts" | "texture");
+        assert_eq!(flags.contains(gst::PARAM_FLAG_CONTROLLABLE), !is_string, "{name}");
         assert!(flags.contains(gst::PARAM_FLAG_MUTABLE_PLAYING), "{name}");
     }
 }
@@ -286,5 +292,196 @@ fn caps_may_change_and_late_frames_are_not_dropped() {
         let mut buffer = frame("RGB", 32, 24, &picture(32, 24));
         buffer.make_mut().set_pts(gst::ClockTime::from_mseconds(ms));
         assert_eq!(run(&mut harness, &caps, buffer).pts(), Some(gst::ClockTime::from_mseconds(ms)));
+    }
+}
+
+#[test]
+fn presets_are_drawn_and_win_over_single_properties() {
+    let (w, h) = (65, 43);
+    let persons = people(w, h);
+    let presets = [
+        ("magic-animate", Preset::MagicAnimate),
+        ("vitonhd", Preset::VitonHd),
+        ("catvton", Preset::CatVton),
+        ("detectron2-segm", Preset::Detectron2Segm),
+        ("detectron2-u", Preset::Detectron2U),
+        ("detectron2-v", Preset::Detectron2V),
+        ("detectron2-contour", Preset::Detectron2Contour),
+        ("detectron2-bbox", Preset::Detectron2Bbox),
+        ("legacy-iuv", Preset::LegacyIuv),
+    ];
+    let mut persons = persons.clone();
+    persons.persons[0].score = 0.9;
+    for format in ["RGB", "BGRx", "I420", "GRAY8"] {
+        let caps = caps(format, w, h);
+        let buffer = frame(format, w, h, &picture(w, h));
+        let mut seen = Vec::new();
+        for (nick, preset) in presets {
+            let element =
+                overlay(&format!("preset={nick} style=v opacity=0.2 labels=true effect=fill palette=viridis"));
+            let out = bytes(&run(&mut harness(&element), &caps, with_people(buffer.copy(), &persons)));
+            let expected = drawn(&caps, &buffer, &persons.persons, &preset.applied_to(&Style::default()));
+            assert!(out == expected, "{nick} on {format}");
+            assert!(!seen.contains(&out), "{nick} on {format} is like another");
+            seen.push(out);
+            assert_eq!(element.property::<f64>("opacity"), 0.2, "properties keep their values");
+        }
+    }
+    // And on gray, the raw index.
+    let caps = caps("GRAY8", w, h);
+    let buffer = with_people(frame("GRAY8", w, h, &picture(w, h)), &persons);
+    let out = bytes(&run(&mut harness(&overlay("preset=catvton")), &caps, buffer));
+    let stride = out.len() / h;
+    let person = &persons.persons[1];
+    for (x, y) in (0..person.height()).flat_map(|y| (0..person.width()).map(move |x| (x, y))) {
+        let (px, py, part) = (x + person.x as usize, y + person.y as usize, person.iuv.pixel(x, y)[0]);
+        if px < w && py < h && part > 0 {
+            assert_eq!(out[py * stride + px], part, "at {px}, {py}");
+        }
+    }
+}
+
+/// 25 colours, and how the renderer knows them.
+fn colors() -> (Vec<String>, Palette) {
+    let colors: [[u8; 3]; 25] = std::array::from_fn(|k| [k as u8 * 10, 255 - k as u8, 77]);
+    (colors.iter().map(|[r, g, b]| format!("#{r:02x}{g:02x}{b:02x}")).collect(), Palette::Custom(colors))
+}
+
+/// A PNG of 4 by 6 charts of `side` by `side` pixels, all of one colour.
+fn atlas(side: u32, color: [u8; 3]) -> tempfile::TempPath {
+    let file = tempfile::Builder::new().suffix(".png").tempfile().unwrap();
+    let picture = image::RgbImage::from_pixel(4 * side, 6 * side, image::Rgb(color));
+    picture.save_with_format(file.path(), image::ImageFormat::Png).unwrap();
+    file.into_temp_path()
+}
+
+#[test]
+fn palettes_parts_and_textures_are_read_from_strings_and_files() {
+    let (w, h) = (64, 48);
+    let (caps, persons) = (caps("RGB", w, h), people(w, h));
+    let buffer = frame("RGB", w, h, &picture(w, h));
+    let (list, palette) = colors();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("# of my own\n{}\n", list.join("\n"))).unwrap();
+    for text in [list.join(","), list.join(" "), file.path().to_str().unwrap().to_owned()] {
+        let element = overlay("palette=viridis canvas=palette");
+        element.set_property("custom-palette", &text);
+        let out = run(&mut harness(&element), &caps, with_people(buffer.copy(), &persons));
+        let style = Style { palette, canvas: Canvas::Palette, ..Style::default() };
+        assert!(bytes(&out) == drawn(&caps, &buffer, &persons.persons, &style), "{text}");
+    }
+
+    let element = overlay("opacity=1");
+    element.set_property("parts", "3,20-24");
+    let out = run(&mut harness(&element), &caps, with_people(buffer.copy(), &persons));
+    let style = Style { parts: "3,20-24".parse().unwrap(), opacity: 1.0, ..Style::default() };
+    assert!(bytes(&out) == drawn(&caps, &buffer, &persons.persons, &style));
+    assert!(bytes(&out) != drawn(&caps, &buffer, &persons.persons, &Style { opacity: 1.0, ..Style::default() }));
+
+    let texture = atlas(5, [10, 200, 30]);
+    let element = overlay("style=texture opacity=1 canvas=black");
+    element.set_property("texture", texture.to_str().unwrap());
+    let out = bytes(&run(&mut harness(&element), &caps, with_people(buffer.copy(), &persons)));
+    let index = Style { style: StyleKind::Index, opacity: 1.0, canvas: Canvas::Black, ..Style::default() };
+    let body = drawn(&caps, &buffer, &persons.persons, &index);
+    for (got, part) in out.chunks(3).zip(body.chunks(3)) {
+        assert_eq!(got, if part[0] > 0 { [10, 200, 30] } else { [0; 3] });
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_string_or_file_is_an_error_at_the_start() {
+    let jpeg = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/media/astronaut.jpg");
+    let (list, _) = colors();
+    let square = tempfile::Builder::new().suffix(".png").tempfile().unwrap();
+    image::RgbImage::new(30, 30).save(square.path()).unwrap();
+    let short = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(short.path(), "1 2 3\n4 5\n").unwrap();
+    let cases = [
+        ("parts", "23,face", vec!["parts", "face", "1 to 24"]),
+        ("parts", "", vec!["parts", "no body part"]),
+        ("custom-palette", "#123456", vec!["1 colours", "25"]),
+        ("custom-palette", &format!("{},#12345z", list[..24].join(",")), vec!["entry 25", "#12345z", "#rrggbb"]),
+        ("custom-palette", "no-such-file.txt", vec!["no-such-file.txt", "No such file", "#rrggbb"]),
+        ("custom-palette", short.path().to_str().unwrap(), vec!["line 2", "4 5"]),
+        ("texture", "no-such-file.png", vec!["no-such-file.png", "No such file"]),
+        ("texture", jpeg, vec!["no PNG", "convert"]),
+        ("texture", square.path().to_str().unwrap(), vec!["30x30", "4 charts across and 6 down"]),
+        ("style", "texture", vec!["style=texture", "set property texture"]),
+    ];
+    for (name, value, words) in cases {
+        let element = overlay("");
+        element.set_property_from_str(name, value);
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        assert!(element.set_state(gst::State::Paused).is_err(), "{name}={value}");
+        let text = texts(&bus, gst::MessageType::Error).concat();
+        assert!(words.iter().all(|w| text.contains(w)), "{name}={value}: {text}");
+        element.set_state(gst::State::Null).unwrap();
+        element.set_bus(None);
+    }
+}
+
+#[test]
+fn what_is_wrong_while_playing_is_a_warning_and_leaves_the_old_value() {
+    let (w, h) = (64, 48);
+    let (caps, persons) = (caps("RGB", w, h), people(w, h));
+    let buffer = frame("RGB", w, h, &picture(w, h));
+    let (list, palette) = colors();
+    let texture = atlas(3, [1, 2, 3]);
+    let element = overlay("");
+    element.set_property("custom-palette", list.join(","));
+    element.set_property("parts", "1-12");
+    element.set_property("texture", texture.to_str().unwrap());
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let mut harness = harness(&element);
+    let mut style = Style { palette, parts: "1-12".parse().unwrap(), ..Style::default() };
+    let mut check = |style: &Style| {
+        let out = run(&mut harness, &caps, with_people(buffer.copy(), &persons));
+        assert!(bytes(&out) == drawn(&caps, &buffer, &persons.persons, style));
+    };
+    check(&style);
+    for (name, value) in [("custom-palette", "#123"), ("parts", "99"), ("texture", "nowhere.png")] {
+        let old = element.property::<Option<String>>(name);
+        element.set_property(name, value);
+        let warning = texts(&bus, gst::MessageType::Warning).concat();
+        assert!(warning.contains(name) && warning.contains(value) && warning.contains("old value stays"), "{warning}");
+        assert_eq!(element.property::<Option<String>>(name), old);
+        check(&style);
+    }
+    element.set_property("parts", None::<String>);
+    element.set_property("custom-palette", None::<String>);
+    style = Style::default();
+    check(&style);
+    element.set_property("parts", "24");
+    style.parts = "24".parse().unwrap();
+    check(&style);
+    element.set_property("texture", None::<String>);
+    assert!(texts(&bus, gst::MessageType::Warning).is_empty());
+    element.set_property_from_str("style", "texture");
+    let warning = texts(&bus, gst::MessageType::Warning).concat();
+    assert!(warning.contains("set property texture"), "{warning}");
+    element.set_bus(None);
+}
+
+#[test]
+fn effects_hide_parts_in_every_format() {
+    let (w, h) = (65, 43);
+    let persons = people(w, h);
+    let methods =
+        [("blur", Method::Blur), ("pixelate", Method::Pixelate), ("fill", Method::Fill([0x80, 0x11, 0xaa, 0xff]))];
+    for format in video::FORMATS.map(|f| f.to_str()) {
+        let caps = caps(format.as_str(), w, h);
+        let buffer = frame(format.as_str(), w, h, &picture(w, h));
+        for (nick, method) in methods {
+            let element = overlay(&format!("effect={nick} effect-size=0.4 effect-margin=0.05 parts=3-5 opacity=0"));
+            element.set_property("fill-color", 0x8011_aaffu32);
+            let out = bytes(&run(&mut harness(&element), &caps, with_people(buffer.copy(), &persons)));
+            let hiding = Some(Hiding { method, size: 0.4, margin: 0.05 });
+            let style = Style { hiding, parts: "3-5".parse().unwrap(), ..Style::default() };
+            assert!(out == drawn(&caps, &buffer, &persons.persons, &style), "{format} {nick}");
+            assert!(out != bytes(&buffer), "{format} {nick}");
+        }
     }
 }

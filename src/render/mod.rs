@@ -222,6 +222,8 @@ fn paint_row(paint: &Paint, person: &Person, survey: &Survey, y: i64, layer: &mu
 }
 
 #[cfg(test)]
+mod hide_tests;
+#[cfg(test)]
 mod preset_tests;
 #[cfg(test)]
 mod tests;

@@ -276,6 +276,19 @@ fn a_buffer_without_room_passes_with_a_warning() {
 }
 
 #[test]
+fn a_buffer_in_which_nothing_can_be_hidden_does_not_pass() {
+    let element = overlay("effect=fill");
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let mut h = harness(&element);
+    h.set_src_caps(caps("RGB", 64, 64));
+    let buffer = with_people(gst::Buffer::from_mut_slice([9u8; 100]), &people(64, 64));
+    assert_eq!(h.push(buffer), Err(gst::FlowError::Error));
+    assert!(texts(&bus, gst::MessageType::Error).concat().contains("parts cannot be hidden"));
+    element.set_bus(None);
+}
+
+#[test]
 fn caps_may_change_and_late_frames_are_not_dropped() {
     let mut harness = harness(&overlay("canvas=black"));
     for (format, w, h) in [("RGB", 32, 24), ("I420", 64, 48), ("GRAY8", 33, 11), ("RGB", 32, 24)] {

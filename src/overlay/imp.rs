@@ -222,6 +222,17 @@ impl DensePoseOverlay {
     }
 }
 
+impl DensePoseOverlay {
+    fn cannot_hide(&self, reason: &str) -> gst::FlowError {
+        gst::element_imp_error!(
+            self,
+            gst::StreamError::Format,
+            ["parts cannot be hidden: {reason}; does the buffer hold what its caps say?"]
+        );
+        gst::FlowError::Error
+    }
+}
+
 impl GstObjectImpl for DensePoseOverlay {}
 
 impl ElementImpl for DensePoseOverlay {
@@ -279,6 +290,17 @@ impl BaseTransformImpl for DensePoseOverlay {
         self.obj().set_passthrough(lock(&self.settings).style().draws_nothing(found.persons.len()));
         *lock(&self.found) = found;
     }
+
+    fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
+        // The base class lets buffers pass that it cannot map: not those in which something is to be hidden.
+        if lock(&self.settings).style().hiding.is_some() {
+            let info = self.obj().sink_pad().current_caps().and_then(|c| gst_video::VideoInfo::from_caps(&c).ok());
+            if info.is_none_or(|info| VideoFrameRef::from_buffer_ref_readable(buffer, &info).is_err()) {
+                return Err(self.cannot_hide("the buffer cannot be mapped"));
+            }
+        }
+        self.parent_transform_ip(buffer)
+    }
 }
 
 impl VideoFilterImpl for DensePoseOverlay {
@@ -302,12 +324,7 @@ impl VideoFilterImpl for DensePoseOverlay {
             Ok(image) => image,
             // What is to be hidden must not pass.
             Err(e) if style.hiding.is_some() => {
-                gst::element_imp_error!(
-                    self,
-                    gst::StreamError::Format,
-                    ["parts cannot be hidden: {e}; does the buffer hold what its caps say?"]
-                );
-                return Err(gst::FlowError::Error);
+                return Err(self.cannot_hide(&e.to_string()));
             }
             // As the base class does with buffers that it cannot map: say so, and let the video go on.
             Err(e) => {

@@ -103,10 +103,11 @@ impl Covered<'_> {
 fn fill(image: &mut ImageMut, mask: &mut Mask, [alpha, r, g, b]: [u8; 4]) {
     let color = image.layout().color.from_rgb([r, g, b]);
     let alpha = u32::from(alpha);
-    for index in 0..image.layout().color.components() {
+    let count = image.layout().color.components();
+    for (index, color) in color.into_iter().enumerate().take(count) {
         let Component { step, shift_x, shift_y, .. } = image.layout().components[index];
         let covered = mask.samples((shift_x, shift_y));
-        let new = u32::from(color[index]) * alpha + 127;
+        let new = u32::from(color) * alpha + 127;
         for (y, row) in covered.rows() {
             let samples = image.row_mut(index, y)[covered.left * step..].iter_mut().step_by(step);
             for (sample, _) in samples.zip(row).filter(|(_, covered)| **covered != 0) {

@@ -135,10 +135,10 @@ fn legacy_iuv_is_bgr_of_the_lowest_score_above_the_threshold() {
 #[test]
 fn detectron2_mixes_one_person_after_the_other_over_the_gray_picture() {
     let persons = people();
-    let presets: [(Preset, &dyn Fn([u8; 3]) -> [u8; 3]); 3] = [
-        (Preset::Detectron2Segm, &|p| color(PARULA, p[0])),
-        (Preset::Detectron2U, &|p| Palette::Parula.color(p[1])),
-        (Preset::Detectron2V, &|p| Palette::Parula.color(p[2])),
+    let presets: [(Preset, fn([u8; 3]) -> [u8; 3]); 3] = [
+        (Preset::Detectron2Segm, |p| color(PARULA, p[0])),
+        (Preset::Detectron2U, |p| Palette::Parula.color(p[1])),
+        (Preset::Detectron2V, |p| Palette::Parula.color(p[2])),
     ];
     for (preset, color) in presets {
         check(preset, &persons, |x, y, rgb| {

@@ -135,7 +135,8 @@ fn legacy_iuv_is_bgr_of_the_lowest_score_above_the_threshold() {
 #[test]
 fn detectron2_mixes_one_person_after_the_other_over_the_gray_picture() {
     let persons = people();
-    let presets: [(Preset, fn([u8; 3]) -> [u8; 3]); 3] = [
+    type Colored = fn([u8; 3]) -> [u8; 3];
+    let presets: [(Preset, Colored); 3] = [
         (Preset::Detectron2Segm, |p| color(PARULA, p[0])),
         (Preset::Detectron2U, |p| Palette::Parula.color(p[1])),
         (Preset::Detectron2V, |p| Palette::Parula.color(p[2])),

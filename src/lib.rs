@@ -9,19 +9,25 @@
 //!    charts from frame to frame. The result is a list of [`person::Person`].
 //! 4. [`meta`] attaches the list to the buffer as `GstDensePoseMeta`, and reads it back.
 //! 5. [`render`] draws it.
+//! 6. [`records`] writes it to files and reads it back.
 //!
-//! [`densepose`] (1 to 4) and [`overlay`] (4 and 5) are the elements around these steps. Steps 2, 3 and 5 know
-//! nothing of GStreamer and can be used without it: start at [`estimator::Estimator`].
+//! [`densepose`] (1 to 4), [`overlay`] (4 and 5), [`export`] and [`import`] (4 and 6) are the elements around these
+//! steps. Steps 2, 3, 5 and 6 know nothing of GStreamer and can be used without it: start at
+//! [`estimator::Estimator`].
 
 #[cfg(feature = "v1_24")]
 mod analytics;
 pub mod densepose;
 pub mod estimator;
+pub mod export;
 pub mod frame;
 pub mod image;
+pub mod import;
 pub mod meta;
 pub mod overlay;
+mod passthrough;
 pub mod person;
+pub mod records;
 pub mod render;
 mod simd;
 pub mod video;
@@ -41,7 +47,9 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     meta::register();
     densepose::register(plugin)?;
-    overlay::register(plugin)
+    overlay::register(plugin)?;
+    export::register(plugin)?;
+    import::register(plugin)
 }
 
 gst::plugin_define!(

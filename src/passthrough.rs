@@ -1,0 +1,23 @@
+//! What elements share that pass a stream of any kind.
+
+use gst::prelude::*;
+use gst_base::prelude::*;
+
+/// A sink and a source pad for anything.
+pub(crate) fn pad_templates() -> Vec<gst::PadTemplate> {
+    let caps = gst::Caps::new_any();
+    [gst::PadDirection::Sink, gst::PadDirection::Src]
+        .into_iter()
+        .filter_map(|direction| {
+            let name = if direction == gst::PadDirection::Sink { "sink" } else { "src" };
+            gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+        })
+        .collect()
+}
+
+/// The position in the stream of a buffer's frame: its timestamp without the offset that encoders and muxers give it.
+pub(crate) fn stream_time(element: &gst_base::BaseTransform, buffer: &gst::BufferRef) -> Option<gst::ClockTime> {
+    let pts = buffer.pts()?;
+    let segment = element.segment();
+    segment.downcast_ref::<gst::ClockTime>().and_then(|s| s.to_stream_time(pts)).or(Some(pts))
+}

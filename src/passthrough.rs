@@ -1,6 +1,5 @@
 //! What elements share that pass a stream of any kind.
 
-use gst::prelude::*;
 use gst_base::prelude::*;
 
 /// A sink and a source pad for anything.

@@ -98,10 +98,11 @@ impl Source {
             }
         };
         let first = files.first().ok_or_else(|| OpenError::Nothing(location.path(0).display().to_string()))?;
-        let opened = File::open(first).map_err(open_error(first))?;
-        if !opened.metadata().map_err(open_error(first))?.is_file() {
+        // Before it is opened: to open a pipe may take for ever.
+        if !first.metadata().map_err(open_error(first))?.is_file() {
             return Err(OpenError::NotAFile(first.display().to_string()));
         }
+        let opened = File::open(first).map_err(open_error(first))?;
         Ok(Self {
             scan: Some(Lines::new(BufReader::new(opened))),
             scanned: 0,

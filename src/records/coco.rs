@@ -20,7 +20,7 @@ use super::rle::{self, Rle};
 use super::{
     Encoder, Error, Field, Fields, MAX_PERSONS, MAX_PIXELS, Record, claimed_size, coordinate, finite, integer, png,
 };
-use crate::person::{IuvMap, Person, Persons};
+use crate::person::{IuvMap, Person};
 
 /// The fields that a result can have beside its image.
 pub const FIELDS: [Field; 6] =
@@ -166,6 +166,7 @@ impl Entry<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::person::Persons;
     use crate::records::samples::record;
 
     fn file(fields: &[Field], records: &[Record]) -> Vec<u8> {

@@ -168,8 +168,7 @@ fn a_stream_that_is_stopped_is_complete_too() {
     export.stop();
     assert_eq!(names(d.path()), ["p.json"]);
     let read = coco::parse(&fs::read(d.path().join("p.json")).unwrap()).unwrap();
-    let expected =
-        |n| Record { pts: None, duration: None, persons: Persons { age: 0, ..people(n) }, ..record(n) };
+    let expected = |n| Record { pts: None, duration: None, persons: Persons { age: 0, ..people(n) }, ..record(n) };
     assert_eq!(read, (0..3).map(expected).collect::<Vec<_>>());
 }
 
@@ -223,11 +222,8 @@ fn times_are_positions_in_the_stream() {
 
 #[test]
 fn files_of_a_series_are_as_long_as_asked_for() {
-    let cases: [(&str, &[u64]); 3] = [
-        ("max-frames=4", &[4, 4, 2]),
-        ("max-size-time=200000000", &[5, 5]),
-        ("max-size-bytes=1", &[1; 10]),
-    ];
+    let cases: [(&str, &[u64]); 3] =
+        [("max-frames=4", &[4, 4, 2]), ("max-size-time=200000000", &[5, 5]), ("max-size-bytes=1", &[1; 10])];
     for (limit, expected) in cases {
         let d = tempfile::tempdir().unwrap();
         let mut export = Bench::export(&d.path().join("p-%03d.jsonl"), limit);
@@ -477,7 +473,8 @@ fn bad_lines_are_named_and_do_not_flood() {
 #[test]
 fn a_missing_file_is_refused_with_a_remedy() {
     let d = tempfile::tempdir().unwrap();
-    for (name, expected) in [("p.jsonl", "densepose-export"), ("p-%d.jsonl", "densepose-export"), ("", "regular file")] {
+    for (name, expected) in [("p.jsonl", "densepose-export"), ("p-%d.jsonl", "densepose-export"), ("", "regular file")]
+    {
         let error = Bench::import(&d.path().join(name), "").refusal();
         assert!(error.contains(expected) && error.contains(d.path().to_str().unwrap()), "{error}");
     }

@@ -23,8 +23,7 @@ use super::{
 use crate::person::{IuvMap, Person};
 
 /// The fields that a result can have beside its image.
-pub const FIELDS: [Field; 6] =
-    [Field::Id, Field::Score, Field::Box, Field::Iuv, Field::UvData, Field::Segmentation];
+pub const FIELDS: [Field; 6] = [Field::Id, Field::Score, Field::Box, Field::Iuv, Field::UvData, Field::Segmentation];
 /// COCO's category of persons.
 const PERSON: u32 = 1;
 
@@ -199,7 +198,15 @@ mod tests {
         let entry = &value[0];
         let keys: Vec<_> = entry.as_object().unwrap().keys().map(String::as_str).collect();
         let expected = [
-            "bbox", "category_id", "densepose", "image_id", "score", "segmentation", "track_id", "uv_data", "uv_shape",
+            "bbox",
+            "category_id",
+            "densepose",
+            "image_id",
+            "score",
+            "segmentation",
+            "track_id",
+            "uv_data",
+            "uv_shape",
         ];
         assert_eq!(keys, expected);
         assert_eq!((&entry["image_id"], &entry["category_id"]), (&12.into(), &1.into()));

@@ -104,8 +104,7 @@ impl Encoder for Writer {
             [x, y, x + p.width() as f32, y + p.height() as f32].map(f32::to_le_bytes)
         };
         let boxes = has(Field::Box).then(|| floats.tensor(&[n, 4], persons.iter().flat_map(corners)));
-        let ids =
-            has(Field::Id).then(|| longs.tensor(&[n], persons.iter().map(|p| i64::from(p.id).to_le_bytes())));
+        let ids = has(Field::Id).then(|| longs.tensor(&[n], persons.iter().map(|p| i64::from(p.id).to_le_bytes())));
         let units = self.units;
         let maps = has(Field::Iuv).then(|| {
             let map = |p: &Person| {

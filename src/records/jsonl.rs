@@ -20,7 +20,9 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::rle::{self, Rle};
-use super::{Encoder, Error, Field, Fields, MAX_PERSONS, MAX_PIXELS, Record, claimed_size, coordinate, finite, integer, png};
+use super::{
+    Encoder, Error, Field, Fields, MAX_PERSONS, MAX_PIXELS, Record, claimed_size, coordinate, finite, integer, png,
+};
 use crate::person::{IuvMap, PARTS, Person, Persons};
 
 /// Version that is written and read.
@@ -90,9 +92,8 @@ impl Writer {
         PersonOut {
             id: has(Field::Id).then_some(person.id),
             score: has(Field::Score).then(|| finite(person.score)),
-            r#box: has(Field::Box).then(|| {
-                [person.x.into(), person.y.into(), person.width() as i64, person.height() as i64]
-            }),
+            r#box: has(Field::Box)
+                .then(|| [person.x.into(), person.y.into(), person.width() as i64, person.height() as i64]),
             iuv: iuv(IuvEncoding::Png).then(|| png::encode(&person.iuv)).flatten().map(|png| BASE64.encode(png)),
             parts: iuv(IuvEncoding::Rle).then(|| parts(&person.iuv)),
             segmentation: has(Field::Segmentation).then(|| rle::of_person(person, frame.width, frame.height)),

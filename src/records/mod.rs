@@ -161,7 +161,8 @@ mod tests {
         let lines = fixture("parts.jsonl", || written(masks));
         for (n, line) in lines.split_inclusive(|&b| b == b'\n').enumerate() {
             let (read, expected) = (jsonl::parse(line).unwrap(), samples::record(n as u64));
-            let parts = |r: &Record, p: usize| r.persons.persons[p].iuv.data().iter().step_by(3).copied().collect::<Vec<_>>();
+            let parts =
+                |r: &Record, p: usize| r.persons.persons[p].iuv.data().iter().step_by(3).copied().collect::<Vec<_>>();
             (0..3).for_each(|p| assert_eq!(parts(&read, p), parts(&expected, p)));
         }
         let results = fixture("people.json", || written(coco::Writer::new(Fields::of(&coco::FIELDS))));

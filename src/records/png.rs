@@ -17,7 +17,8 @@ pub enum Error {
 /// A map with an area as a PNG; a PNG cannot have a side of 0.
 pub fn encode(map: &IuvMap) -> Option<Vec<u8>> {
     let mut out = Vec::new();
-    let mut encoder = ::png::Encoder::new(&mut out, u32::try_from(map.width()).ok()?, u32::try_from(map.height()).ok()?);
+    let mut encoder =
+        ::png::Encoder::new(&mut out, u32::try_from(map.width()).ok()?, u32::try_from(map.height()).ok()?);
     encoder.set_color(::png::ColorType::Rgb);
     encoder.set_depth(::png::BitDepth::Eight);
     encoder.set_compression(::png::Compression::Fast);

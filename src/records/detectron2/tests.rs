@@ -61,7 +61,11 @@ enum Value {
     List(Vec<Value>),
     Dict(Vec<(Value, Value)>),
     Bytes(String, Vec<u8>),
-    Array { class: String, shape: Vec<usize>, data: Vec<u8> },
+    Array {
+        class: String,
+        shape: Vec<usize>,
+        data: Vec<u8>,
+    },
     /// An OrderedDict: items and attributes.
     Ordered(Vec<(Value, Value)>, Vec<(Value, Value)>),
 }
@@ -89,9 +93,7 @@ impl Value {
         let Array { class: c, shape, data } = self else { panic!("{self:?}") };
         assert_eq!(c, class);
         let numbers = match class {
-            "FloatStorage" => {
-                data.chunks(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect()
-            }
+            "FloatStorage" => data.chunks(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect(),
             _ => data.chunks(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
         };
         (numbers, shape)

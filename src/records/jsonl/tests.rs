@@ -129,12 +129,19 @@ fn hostile_lines_are_refused() {
     // Nests deeper than any stack.
     assert!(error(&"[".repeat(1 << 20)).contains("invalid type"));
     assert!(error(&with(&format!(r#""x":{}"#, "[".repeat(1 << 20)))).contains("expected value"));
-    let crowd = |n| format!(r#"{{"version":1,"frame":0,"width":9,"height":9,"persons":[{}]}}"#, vec![r#"{"box":[0,0,0,0]}"#; n].join(","));
+    let crowd = |n| {
+        format!(
+            r#"{{"version":1,"frame":0,"width":9,"height":9,"persons":[{}]}}"#,
+            vec![r#"{"box":[0,0,0,0]}"#; n].join(",")
+        )
+    };
     assert_eq!(parse(crowd(MAX_PERSONS).as_bytes()).unwrap().persons.persons.len(), MAX_PERSONS);
     assert!(error(&crowd(MAX_PERSONS + 1)).contains("more than 1000 persons"));
     // Many boxes share the frame's room.
-    let boxes = vec![r#"{"box":[0,0,8192,8192]}"#; 2].join(",");
-    assert!(error(&format!(r#"{{"version":1,"frame":0,"width":9,"height":9,"persons":[{boxes}]}}"#)).contains("pixels"));
+    let boxes = [r#"{"box":[0,0,8192,8192]}"#; 2].join(",");
+    assert!(
+        error(&format!(r#"{{"version":1,"frame":0,"width":9,"height":9,"persons":[{boxes}]}}"#)).contains("pixels")
+    );
 }
 
 #[test]

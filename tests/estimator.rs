@@ -268,6 +268,58 @@ fn people_are_found_as_in_pytorch() {
     }
 }
 
+/// Small networks of all kinds, see `models/zoo/kinds_fixture.py`: ResNet, squeeze-excite and BiFPN backbones, both box
+/// heads, heads on one level, all levels and a decoder, non-local block, GroupNorm, outputs beside the charts, BGR.
+#[test]
+fn networks_of_all_kinds_run_by_their_manifests() {
+    let kinds = ["densepose_rcnn", "densepose_rcnn_dl", "mobile_parsing_rcnn", "parsing_rcnn"];
+    for kind in kinds {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kinds").join(kind);
+        let model = Model::open(&directory).unwrap();
+        let manifest = model.manifest();
+        let reference = Arrays::open(directory.join("reference.npz")).unwrap();
+        let picture = reference.get("picture");
+        let (data, width, height) = (picture.bytes(), picture.shape[1], picture.shape[0]);
+        let image = Image::rgb(width, height, &data).unwrap();
+
+        let size = InputSize::new(width, height, 0, &manifest.input);
+        let mut trunk = Trunk::load(&model).unwrap();
+        trunk.prepare(manifest, (size.padded_width, size.padded_height), &Threads::one()).unwrap();
+        Sampler::new(&manifest.input).sample(&image, size, &Threads::one(), trunk.input());
+        let pyramid = trunk.run().unwrap();
+        // Activations that are approximated make these less exact than those of the tiny network.
+        for (map, feature) in pyramid.features(manifest).iter().zip(&manifest.features) {
+            assert_close(&format!("{kind}: {}", feature.output), map.data, &reference.get(&feature.output).data, 1e-4);
+        }
+        for (output, level) in pyramid.levels(manifest).iter().zip(&manifest.rpn.levels) {
+            let want = reference.get(&level.objectness);
+            assert_close(&format!("{kind}: {}", level.objectness), output.objectness, &want.data, 1e-4);
+        }
+
+        let mut estimator = Estimator::new(&model, Options { threads: 2, ..Options::default() }).unwrap();
+        let found = estimator.estimate(&image).unwrap();
+        let (boxes, scores) = (reference.get("xywh"), reference.get("scores"));
+        assert_eq!(found.len(), boxes.shape[0], "{kind}");
+        for (i, (person, want)) in found.iter().zip(boxes.items()).enumerate() {
+            let got = [person.x as f32, person.y as f32, person.width() as f32, person.height() as f32];
+            assert_eq!(got, want, "{kind}: person {i}");
+            assert!((person.score - scores.data[i]).abs() < 1e-4, "{kind}: person {i}");
+            let (same, off) = compare(person.iuv.data(), &reference.get(&format!("iuv_{i}")).bytes());
+            assert!(same > 0.99 && off <= 1, "{kind}: person {i}: {same} of parts equal, coordinates off by {off}");
+        }
+    }
+}
+
+#[test]
+fn embeddings_are_no_charts() {
+    let directory =
+        changed(&[("/densepose_head/embedding", json!("embedding")), ("/densepose_head/fine", json!(null))]);
+    assert_explains(&problem(directory.path()), &["model.json", "embeddings", "take a model with charts"]);
+    // Beside charts they are one more output that nobody asks for.
+    let both = changed(&[("/densepose_head/embedding", json!("embedding"))]);
+    Model::open(both.path()).unwrap();
+}
+
 #[test]
 fn options_change_while_it_runs() {
     let mut estimator = estimator(Options::default());

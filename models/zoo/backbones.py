@@ -5,37 +5,57 @@ from functools import partial
 import timm
 import torch
 from timm.layers import freeze_batch_norm_2d
+from timm.models._efficientnet_blocks import SqueezeExcite
 from timm.models._efficientnet_builder import decode_arch_def
 from timm.models.efficientnet import EfficientNet
 from timm.models.mobilenetv3 import MobileNetV3
 from torch import Tensor, nn
 
-from zoo.resnet import BLOCKS, ResNet
+from zoo.resnet import RESNETS, ResNet
 from zoo.settings import Config
 
-# Architectures of our own, in timm's block notation, one string per stage.
+# Architectures of our own for tests, in timm's block notation, one string per stage, and how they are made.
 ARCHITECTURES = {
-    "tiny": ["ds_r1_k3_s1_c8", "ir_r1_k3_s2_e2_c8", "ir_r1_k5_s2_e2_c16", "ir_r2_k3_s2_e2_c16", "ir_r1_k3_s2_e2_c24"],
+    "tiny": (
+        ["ds_r1_k3_s1_c8", "ir_r1_k3_s2_e2_c8", "ir_r1_k5_s2_e2_c16", "ir_r2_k3_s2_e2_c16", "ir_r1_k3_s2_e2_c24"],
+        {"act_layer": nn.ReLU6},
+    ),
+    # One of each kind of block and activation that the backbones of the paper have.
+    "tiny_various": (
+        [
+            "ds_r1_k3_s1_c8_se0.25_nhs",
+            "er_r1_k3_s2_e2_c8_nre",
+            "ir_r2_k3.5_p1.1_s2_e2_c12_se0.25_nsw",
+            "ir_r1_k5_s2_e3_c16_se0.25_nhs",
+            "ir_r2_k3_s2_e2_c16_cc2_se0.25_nsw",
+        ],
+        {
+            "act_layer": nn.ReLU,
+            "pad_type": "same",
+            "se_layer": partial(SqueezeExcite, gate_layer="hard_sigmoid", rd_round_fn=lambda channels: max(int(channels), 2)),
+        },
+    ),
 }
 
 
 def build_backbone(config: Config) -> nn.Module:
     """The backbone of `config`: image -> four features, whose numbers of channels are its `channels`."""
-    if config.backbone in BLOCKS:
-        return ResNet(BLOCKS[config.backbone])
+    if config.backbone in RESNETS:
+        return ResNet(config.backbone)
     return Backbone(config.backbone, config.taps, config.backbone_eps, config.keep_last_projection, config.tap_at)
 
 
 def _create(name: str, eps: float) -> EfficientNet | MobileNetV3:
     if name in ARCHITECTURES:
+        stages, options = ARCHITECTURES[name]
         return EfficientNet(
-            decode_arch_def([[stage] for stage in ARCHITECTURES[name]]),
+            decode_arch_def([[stage] for stage in stages]),
             num_classes=0,
             num_features=0,
             stem_size=8,
             round_chs_fn=lambda channels: channels,
-            act_layer=nn.ReLU6,
             norm_layer=partial(nn.BatchNorm2d, eps=eps),
+            **options,
         )
     try:
         model = timm.create_model(name, pretrained=False, bn_eps=eps)

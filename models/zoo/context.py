@@ -7,14 +7,12 @@ from torch.nn import functional as F
 from zoo.bifpn import separable_block
 from zoo.settings import DensePoseHead
 
-GROUPS = 32  # of GroupNorm
 
-
-def conv_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1, group_norm: bool = False) -> nn.Sequential:
+def conv_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1, groups: int = 0) -> nn.Sequential:
     """Convolution of the same size and ReLU; with GroupNorm between them the convolution has no bias."""
     padding = dilation * (kernel // 2)
-    conv = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=not group_norm)
-    norm = [nn.GroupNorm(GROUPS, outputs)] if group_norm else []
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=not groups)
+    norm = [nn.GroupNorm(groups, outputs)] if groups else []
     return nn.Sequential(conv, *norm, nn.ReLU())
 
 
@@ -23,17 +21,17 @@ class Aspp(nn.Module):
 
     def __init__(self, channels: int, outputs: int, config: DensePoseHead):
         super().__init__()
-        norm = config.group_norm
-        convs = [conv_relu(channels, channels, 1, group_norm=norm)]
+        groups = config.groups
+        convs = [conv_relu(channels, channels, 1, groups=groups)]
         if config.separable:
             convs += [separable_block(channels, dilation=d) for d in config.dilations]
         else:
-            convs += [conv_relu(channels, channels, 3, d, norm) for d in config.dilations]
+            convs += [conv_relu(channels, channels, 3, d, groups) for d in config.dilations]
         if config.pooled_branch:
-            convs.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), *conv_relu(channels, channels, 1, group_norm=norm)))
+            convs.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), *conv_relu(channels, channels, 1, groups=groups)))
         self.pooled_branch = config.pooled_branch
         self.convs = nn.ModuleList(convs)
-        self.project = nn.Sequential(nn.Conv2d(channels * len(convs), outputs, 1, bias=not norm), nn.ReLU())
+        self.project = nn.Sequential(nn.Conv2d(channels * len(convs), outputs, 1, bias=not groups), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
         branches = [conv(x) for conv in self.convs]

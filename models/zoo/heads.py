@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.bifpn import separable_conv
-from zoo.context import GROUPS, Aspp, NonLocal
+from zoo.context import Aspp, NonLocal
 from zoo.settings import BoxHead as BoxHeadConfig
 from zoo.settings import DensePoseHead as DensePoseHeadConfig
 from zoo.settings import Rpn as RpnConfig
@@ -91,9 +91,9 @@ class Residual(nn.Module):
 class NormConv(nn.Conv2d):
     """3x3 convolution without bias and its GroupNorm, which detectron2 names `norm`."""
 
-    def __init__(self, inputs: int, outputs: int):
+    def __init__(self, inputs: int, outputs: int, groups: int):
         super().__init__(inputs, outputs, 3, padding=1, bias=False)
-        self.norm = nn.GroupNorm(GROUPS, outputs)
+        self.norm = nn.GroupNorm(groups, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(super().forward(x))
@@ -129,7 +129,9 @@ class DensePoseHead(nn.Module):
 def _body_conv(inputs: int, outputs: int, config: DensePoseHeadConfig) -> nn.Module:
     if config.separable:
         return Residual(inputs)
-    return NormConv(inputs, outputs) if config.group_norm else nn.Conv2d(inputs, outputs, 3, padding=1)
+    if config.groups:
+        return NormConv(inputs, outputs, config.groups)
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
 def _kaiming(module: nn.Module) -> None:

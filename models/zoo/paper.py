@@ -87,7 +87,7 @@ _LEGACY = DensePoseHead(
 )
 # "Improved baselines" of detectron2.
 _IMPROVED = replace(_LEGACY, source="decoder", resolution=28, coarse_channels=2)
-_DEEPLAB = replace(_IMPROVED, dilations=(6, 12, 56), aspp_channels=256, group_norm=True)
+_DEEPLAB = replace(_IMPROVED, dilations=(6, 12, 56), aspp_channels=256, groups=32)
 _PARSING = DensePoseHead(sampling_ratio=2, aligned=False, aspp_channels=512, body_channels=512, non_local=True)
 
 

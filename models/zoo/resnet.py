@@ -5,7 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import FrozenBatchNorm2d
 
-BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
+# Blocks per stage, and channels of the stem.
+RESNETS = {"resnet50": ((3, 4, 6, 3), 64), "resnet101": ((3, 4, 23, 3), 64), "tiny_resnet": ((1, 2, 1, 1), 2)}
 
 
 class Conv(nn.Conv2d):
@@ -39,10 +40,11 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Image (N,3,H,W) -> features of 1, 2, 4, 8 times 4 `width` channels at strides 4, 8, 16, 32."""
+    """Image (N,3,H,W) -> features of 1, 2, 4, 8 times 4 w channels at strides 4, 8, 16, 32; w are those of the stem."""
 
-    def __init__(self, blocks: tuple[int, int, int, int], width: int = 64):
+    def __init__(self, name: str):
         super().__init__()
+        blocks, width = RESNETS[name]
         self.stem = nn.ModuleDict({"conv1": Conv(3, width, 7, 2)})
         self.channels = [4 * width << index for index in range(len(blocks))]
         inputs = width

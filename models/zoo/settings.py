@@ -59,7 +59,7 @@ class DensePoseHead:
 
     source: str = "p2"  # what RoIs are cut from: "p2", "pyramid" (the level that fits) or "decoder" (all levels merged)
     separable: bool = False  # separable convolutions with BatchNorm and residuals instead of dense ones
-    group_norm: bool = False  # GroupNorm after dense convolutions, which then have no bias
+    groups: int = 0  # of GroupNorm after dense convolutions, which then have no bias; 0: no GroupNorm
     resolution: int = 32
     sampling_ratio: int = 0
     aligned: bool = True

@@ -32,7 +32,7 @@ from torchvision.ops import box_iou
 
 from zoo import inference
 from zoo.boxes import decode
-from zoo.config import CONFIGS
+from zoo.config import CONFIGS, Config
 from zoo.export import FEATURES, LEVELS, export
 from zoo.network import ParsingRCNN
 from zoo.pooling import assign_levels, pool_box_features, pool_densepose_features
@@ -44,13 +44,13 @@ HEIGHT, WIDTH = 135, 187  # resized to 96x133 and padded to 96x160
 CHARTS = 1  # persons whose raw charts are stored
 
 
-def draw_picture(seed: int) -> np.ndarray:
-    """uint8 (HEIGHT, WIDTH, 3): a gradient with ellipses and a little noise."""
+def draw_picture(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """uint8 (height, width, 3): a gradient with ellipses and a little noise."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float64)
-    picture = np.stack([x / WIDTH, y / HEIGHT, 1 - x / WIDTH], -1) * 120 + 40
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    picture = np.stack([x / width, y / height, 1 - x / width], -1) * 120 + 40
     for _ in range(9):
-        centre = rng.uniform(0, (WIDTH, HEIGHT))
+        centre = rng.uniform(0, (width, height))
         radius = rng.uniform(8, 36, 2)
         inside = ((x - centre[0]) / radius[0]) ** 2 + ((y - centre[1]) / radius[1]) ** 2 < 1
         picture[inside] = rng.uniform(0, 255, 3)
@@ -58,12 +58,11 @@ def draw_picture(seed: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def build(picture: np.ndarray, seed: int) -> ParsingRCNN:
-    """The tiny network with random weights, calibrated on `picture`."""
+def build(picture: np.ndarray, seed: int, config: Config = CONFIGS["tiny"]) -> ParsingRCNN:
+    """The network with random weights, calibrated on `picture`."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    model = ParsingRCNN(CONFIGS["tiny"]).eval()
-    config = model.config
+    model = ParsingRCNN(config).eval()
     resized = inference.resize(picture, config.input)
     image, size = inference.normalise(resized, config.input), resized.shape[:2]
 
@@ -122,8 +121,8 @@ def reference(model: ParsingRCNN, picture: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(values) for name, values in arrays.items()}
 
 
-def check_margins(model: ParsingRCNN, arrays: dict[str, np.ndarray]) -> None:
-    """`ValueError` where the fixture is dull (few or equal boxes) or a decision hangs on rounding."""
+def check_margins(model: ParsingRCNN, arrays: dict[str, np.ndarray], least_levels: int = 3) -> None:
+    """`ValueError` where the fixture is dull (few or equal boxes or levels) or a decision hangs on rounding."""
     config = model.config
     proposals, scores = torch.from_numpy(arrays["proposals"]), torch.from_numpy(arrays["detection_scores"])
     box = config.box
@@ -143,7 +142,7 @@ def check_margins(model: ParsingRCNN, arrays: dict[str, np.ndarray]) -> None:
         if gap.size and gap.min() < 1e-3:
             raise ValueError(f"{name}: two values are within {gap.min():.1e}; take another seed")
     levels = assign_levels(proposals, box.canonical_size, box.canonical_level)
-    if len(levels.unique()) < 3 or not 3 <= len(scores) <= 6 or sides.max() < 2 * sides.min():
+    if len(levels.unique()) < least_levels or not 3 <= len(scores) <= 6 or sides.max() < 2 * sides.min():
         raise ValueError(
             f"{len(scores)} persons with sides {sides.tolist()}, proposals on levels {levels.unique().tolist()}: "
             "too plain a fixture; take another seed"

@@ -25,7 +25,8 @@ from zoo import inference
 from zoo.config import BoxHead, Config, DensePoseHead, Input, Rpn
 from zoo.export import FEATURES, LEVELS, export
 from zoo.network import ParsingRCNN
-from zoo.tiny_fixture import build, check_margins, draw_picture
+from zoo.random_weights import random_network
+from zoo.tiny_fixture import check_margins, draw_picture
 from zoo.tiny_fixture import reference as full_reference
 
 OUT = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "kinds"
@@ -140,7 +141,7 @@ def reference(model: ParsingRCNN, picture: np.ndarray) -> dict[str, np.ndarray]:
 def make(config: Config, seed: int) -> tuple[ParsingRCNN, dict[str, np.ndarray]]:
     """The network of a kind and its reference."""
     picture = draw_picture(seed, HEIGHT, WIDTH)
-    model = build(picture, seed, config)
+    model = random_network(config, seed, picture)
     return model, reference(model, picture)
 
 

@@ -32,11 +32,11 @@ from torchvision.ops import box_iou
 
 from zoo import inference
 from zoo.boxes import decode
-from zoo.config import CONFIGS, Config
+from zoo.config import CONFIGS
 from zoo.export import FEATURES, LEVELS, export
 from zoo.network import ParsingRCNN
 from zoo.pooling import assign_levels, pool_box_features, pool_densepose_features
-from zoo.random_weights import calibrate_normalisation, calibrate_output
+from zoo.random_weights import random_network
 
 OUT = Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "tiny"
 SEED = 89
@@ -55,40 +55,6 @@ def draw_picture(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndar
         inside = ((x - centre[0]) / radius[0]) ** 2 + ((y - centre[1]) / radius[1]) ** 2 < 1
         picture[inside] = rng.uniform(0, 255, 3)
     return np.clip(picture + rng.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
-
-
-@torch.no_grad()
-def build(picture: np.ndarray, seed: int, config: Config = CONFIGS["tiny"]) -> ParsingRCNN:
-    """The network with random weights, calibrated on `picture`."""
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    model = ParsingRCNN(config).eval()
-    resized = inference.resize(picture, config.input)
-    image, size = inference.normalise(resized, config.input), resized.shape[:2]
-
-    calibrate_normalisation([model.backbone], lambda: model.trunk(image), generator)
-    rpn = model.proposal_generator["rpn_head"]
-    trunk = model.trunk(image)
-    calibrate_output(rpn.objectness_logits, torch.cat([x.flatten() for x in trunk.objectness]), -2, 3)
-    calibrate_output(rpn.anchor_deltas, torch.cat([x.flatten() for x in trunk.deltas]), 0, 0.3)
-
-    trunk = model.trunk(image)
-    proposals, _ = inference.propose(config.rpn, trunk, size)
-    scores, deltas = model.box_head(pool_box_features(config, trunk.features, proposals))
-    predictor = model.roi_heads["box_predictor"]
-    calibrate_output(predictor.cls_score, scores, 0, 2)
-    calibrate_output(predictor.bbox_pred, deltas, 0, 0.8)
-
-    detections = inference.detect(model, trunk.features, proposals, size)
-    rois = pool_densepose_features(config, trunk.features, detections.boxes)
-    calibrate_normalisation([model.roi_heads["densepose_head"]], lambda: model.densepose_head(rois), generator)
-    charts = model.densepose_head(rois)
-    predictor = model.roi_heads["densepose_predictor"]
-    calibrate_output(predictor.ann_index_lowres, charts.coarse, 0, 2)
-    calibrate_output(predictor.index_uv_lowres, charts.fine, 0, 2)
-    calibrate_output(predictor.u_lowres, charts.u, 0.5, 0.3)
-    calibrate_output(predictor.v_lowres, charts.v, 0.5, 0.3)
-    return model
 
 
 @torch.no_grad()
@@ -155,7 +121,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
     arguments = parser.parse_args()
     picture = draw_picture(arguments.seed)
-    model = build(picture, arguments.seed)
+    model = random_network(CONFIGS["tiny"], arguments.seed, picture)
     arrays = reference(model, picture)
     check_margins(model, arrays)
     export(model, arguments.out, {"weights": f"random, seed {arguments.seed}"}, "MIT OR Apache-2.0")

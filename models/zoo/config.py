@@ -3,7 +3,7 @@
 Ours are defined here, those of the paper and of detectron2 in `zoo.paper`; `zoo.settings` says what the fields mean.
 """
 
-from zoo.paper import MOBILE_PARSING_RCNN_B, OTHERS
+from zoo.paper import DETECTRON2, MOBILE_PARSING_RCNN_B, PAPER
 from zoo.settings import BoxHead, Config, DensePoseHead, Input, Rpn
 
 __all__ = ["CONFIGS", "BoxHead", "Config", "DensePoseHead", "Input", "Rpn", "get_config"]
@@ -35,7 +35,8 @@ CONFIGS = {
             box=BoxHead(nms_threshold=0.3, canonical_size=64, max_detections=8),
             densepose=DensePoseHead(separable=True, resolution=16, dilations=(2, 4, 6), coarse_channels=2),
         ),
-        *OTHERS,
+        *(config for config in PAPER if config is not MOBILE_PARSING_RCNN_B),
+        *DETECTRON2,
     )
 }
 

@@ -25,6 +25,7 @@ from zoo import inference
 from zoo.config import BoxHead, Config, DensePoseHead, Input, Rpn
 from zoo.export import FEATURES, LEVELS, export
 from zoo.network import ParsingRCNN
+from zoo.paper import WC2M
 from zoo.random_weights import random_network
 from zoo.tiny_fixture import check_margins, draw_picture
 from zoo.tiny_fixture import reference as full_reference
@@ -115,7 +116,7 @@ KINDS = {
             channels=8,
             box=_BOX,
             densepose=DensePoseHead(
-                resolution=12, dilations=(2, 3, 4), body_convs=2, output="charts_with_confidence", coarse_channels=2
+                resolution=12, dilations=(2, 3, 4), body_convs=2, confidences=WC2M, coarse_channels=2
             ),
         ),
     )

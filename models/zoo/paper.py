@@ -18,6 +18,9 @@ _PAPER = "Rakhimov et al., Making DensePose fast and light, WACV 2021"
 
 # Published weights of the ResNets come from Caffe2.
 _CAFFE2 = Input(channel_order="BGR", mean=(103.53, 116.28, 123.675), std=(1.0, 1.0, 1.0), short_side=800)
+# Confidences of Neverova et al. 2019 and, with M, of Sanakoyeu et al. 2020.
+WC1, WC2 = ("sigma_2",), ("sigma_2", "kappa_u", "kappa_v")
+WC1M, WC2M = (*WC1, "coarse", "fine"), (*WC2, "coarse", "fine")
 _LINEAR_BOX_HEAD = BoxHead(convs=0, fcs=2, sampling_ratio=2, aligned=False)
 
 MOBILE_PARSING_RCNN_B = Config(
@@ -91,11 +94,6 @@ _DEEPLAB = replace(_IMPROVED, dilations=(6, 12, 56), aspp_channels=256, groups=3
 _PARSING = DensePoseHead(sampling_ratio=2, aligned=False, aspp_channels=512, body_channels=512, non_local=True)
 
 
-
-def _with_confidence(densepose: DensePoseHead) -> DensePoseHead:
-    return replace(densepose, output="charts_with_confidence")
-
-
 _SMALL = {"taps": (0, 1, 2, 4)}  # MobileNetV3-small begins with stride 4
 
 # Backbones of Table 2 and the printed millions of parameters of the whole network.
@@ -156,7 +154,7 @@ _VARIANTS_OF_B = (
         MOBILE_PARSING_RCNN_B,
         name="mobile_parsing_rcnn_b_wc2m",
         description=f"Mobile Parsing R-CNN (B) of {_PAPER}, with confidences (WC2M)",
-        densepose=DensePoseHead(output="charts_with_confidence", coarse_channels=2),
+        densepose=DensePoseHead(confidences=WC2M, coarse_channels=2),
     ),
     replace(
         MOBILE_PARSING_RCNN_B,
@@ -166,22 +164,28 @@ _VARIANTS_OF_B = (
         densepose=DensePoseHead(output="embedding", coarse_channels=2),
     ),
 )
-_DETECTRON2 = tuple(
-    _densepose_rcnn(
-        f"densepose_rcnn_r{depth}_{suffix}", f"detectron2's DensePose R-CNN {title}", densepose, depth
+
+
+def _detectron2(depth: int, suffix: str, densepose: DensePoseHead) -> Config:
+    """A row of detectron2's model zoo."""
+    title = f"R_{depth}_FPN_{suffix}"
+    return _densepose_rcnn(
+        f"densepose_rcnn_r{depth}_{suffix.lower()}", f"detectron2's DensePose R-CNN {title}", densepose, depth
     )
-    for suffix, densepose, depths, title in (
-        ("legacy", _LEGACY, (101,), "R_{}_FPN_s1x_legacy"),
-        ("s1x", _IMPROVED, (50, 101), "R_{}_FPN_s1x"),
-        ("dl_s1x", _DEEPLAB, (50, 101), "R_{}_FPN_DL_s1x"),
-        ("wc2m_s1x", _with_confidence(_IMPROVED), (50, 101), "R_{}_FPN_WC2M_s1x"),
-        ("dl_wc2m_s1x", _with_confidence(_DEEPLAB), (50, 101), "R_{}_FPN_DL_WC2M_s1x"),
-    )
-    for depth in depths
-    for title in (title.format(depth),)
+
+
+# Improved baselines, and those with confidences of U and V (two models of them) and of the segmentations (M).
+DETECTRON2 = (
+    _detectron2(101, "s1x_legacy", _LEGACY),
+    *(
+        _detectron2(depth, f"{head}{kind}s1x", replace(densepose, confidences=confidences))
+        for head, densepose in (("", _IMPROVED), ("DL_", _DEEPLAB))
+        for kind, confidences in (("", ()), ("WC1_", WC1), ("WC2_", WC2), ("WC1M_", WC1M), ("WC2M_", WC2M))
+        for depth in (50, 101)
+    ),
 )
 
-OTHERS = (*_BASELINES, *_MOBILE_A, *_BIFPN, *_VARIANTS_OF_B, *_DETECTRON2)
+PAPER = (*_BASELINES, *_MOBILE_A, *_BIFPN, MOBILE_PARSING_RCNN_B, *_VARIANTS_OF_B)
 
 PARAMETERS = {
     "densepose_rcnn_r50": "59.73",

@@ -5,13 +5,14 @@ Counted as the paper counts: everything trainable, BatchNorm of the frozen backb
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from zoo.config import CONFIGS, get_config
 from zoo.network import ParsingRCNN
-from zoo.paper import PARAMETERS
+from zoo.paper import DETECTRON2, PARAMETERS
 from zoo.settings import Config
 
 PARTS = ["backbone", "neck", "rpn", "box", "densepose"]
@@ -42,23 +43,31 @@ def count_config(config: Config) -> dict[str, int]:
         return parts(ParsingRCNN(config))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="networks to count (default: all)")
-    names = parser.parse_args().names or CONFIGS
-    try:
-        configs = [get_config(name) for name in names]
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+def table(configs: Sequence[Config]) -> list[str]:
+    """Lines of a Markdown table."""
     width = max(len(config.name) for config in configs)
     columns = [*PARTS, "total", "M", "paper, M"]
-    print(" | ".join([f"| {'network':{width}}", *(f"{column:>10}" for column in columns)]) + " |")
-    print(" | ".join(["| ---".ljust(width + 2), *["---:".rjust(10)] * len(columns)]) + " |")
+    lines = [
+        " | ".join([f"| {'network':{width}}", *(f"{column:>10}" for column in columns)]) + " |",
+        " | ".join(["| ---".ljust(width + 2), *["---:".rjust(10)] * len(columns)]) + " |",
+    ]
     for config in configs:
         counts = count_config(config)
         cells = [f"{counts[name]:,}" for name in (*PARTS, "total")]
         cells += [f"{counts['total'] / 1e6:.2f}", PARAMETERS.get(config.name, "-")]
-        print(" | ".join([f"| {config.name:{width}}", *(f"{cell:>10}" for cell in cells)]) + " |")
+        lines.append(" | ".join([f"| {config.name:{width}}", *(f"{cell:>10}" for cell in cells)]) + " |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="networks to count; default: ours and the paper's")
+    names = parser.parse_args().names or [name for name in CONFIGS if CONFIGS[name] not in DETECTRON2]
+    try:
+        configs = [get_config(name) for name in names]
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    print("\n".join(table(configs)))
 
 
 if __name__ == "__main__":

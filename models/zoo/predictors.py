@@ -44,45 +44,36 @@ class Predictor(nn.Module):
 
 
 class ChartPredictor(Predictor):
-    """Features -> `DensePoseOutput`."""
+    """Features -> `DensePoseOutput`, with confidences where the config asks for them.
+
+    `sigma_2`, `kappa_u` and `kappa_v` are those of U and V (Neverova et al. 2019), as the layers say them.
+    `coarse_confidence` and `fine_confidence` (Sanakoyeu et al. 2020) are above 0 and scale the logits.
+    """
 
     def __init__(self, channels: int, config: DensePoseHead):
         super().__init__(config)
         charts = config.parts + 1
         outputs = {"ann_index_lowres": config.coarse_channels, "index_uv_lowres": charts}
         self.add(channels, {**outputs, "u_lowres": charts, "v_lowres": charts})
+        self.of_coordinates = [name for name in config.confidences if name not in DensePoseOutput._fields]
+        self.of_logits = [name for name in config.confidences if name in DensePoseOutput._fields]
+        confidences = {f"{name}_lowres": charts for name in self.of_coordinates}
+        self.add(channels, {**confidences, **{f"{name}_segm_confidence_lowres": 1 for name in self.of_logits}})
 
     def outputs(self, x: Tensor) -> dict[str, Tensor]:
-        """All maps by name: those of `DensePoseOutput`, in its order, and whatever else there is."""
+        """All maps by name: those of `DensePoseOutput`, in its order, then the confidences."""
         names = ("ann_index_lowres", "index_uv_lowres", "u_lowres", "v_lowres")
-        return {key: self.maps(name, x) for key, name in zip(DensePoseOutput._fields, names)}
-
-    def forward(self, x: Tensor) -> DensePoseOutput:
-        outputs = self.outputs(x)
-        return DensePoseOutput(*(outputs[name] for name in DensePoseOutput._fields))
-
-
-class ConfidencePredictor(ChartPredictor):
-    """Charts with confidences (Neverova et al. 2019, "indep_aniso"; Sanakoyeu et al. 2020), which scale the logits.
-
-    Beside the charts it puts out `sigma_2`, `kappa_u` and `kappa_v` (of U and V, as the layers say them) and
-    `coarse_confidence` and `fine_confidence` (of the segmentations, above 0).
-    """
-
-    def __init__(self, channels: int, config: DensePoseHead):
-        super().__init__(channels, config)
-        charts = config.parts + 1
-        outputs = {"sigma_2_lowres": charts, "kappa_u_lowres": charts, "kappa_v_lowres": charts}
-        self.add(channels, {**outputs, "fine_segm_confidence_lowres": 1, "coarse_segm_confidence_lowres": 1})
-
-    def outputs(self, x: Tensor) -> dict[str, Tensor]:
-        outputs = super().outputs(x)
-        outputs |= {name: self.maps(f"{name}_lowres", x) for name in ("sigma_2", "kappa_u", "kappa_v")}
-        for name in ("coarse", "fine"):
+        outputs = {key: self.maps(name, x) for key, name in zip(DensePoseOutput._fields, names)}
+        outputs |= {name: self.maps(f"{name}_lowres", x) for name in self.of_coordinates}
+        for name in self.of_logits:
             confidence = F.softplus(self.maps(f"{name}_segm_confidence_lowres", x)) + CONFIDENCE_EPSILON
             outputs[name] = outputs[name] * confidence
             outputs[f"{name}_confidence"] = confidence
         return outputs
+
+    def forward(self, x: Tensor) -> DensePoseOutput:
+        outputs = self.outputs(x)
+        return DensePoseOutput(*(outputs[name] for name in DensePoseOutput._fields))
 
 
 class EmbeddingPredictor(Predictor):
@@ -104,8 +95,4 @@ class EmbeddingPredictor(Predictor):
         raise ValueError("this network yields embeddings, not charts; read them with `outputs`")
 
 
-PREDICTORS = {
-    "charts": ChartPredictor,
-    "charts_with_confidence": ConfidencePredictor,
-    "embedding": EmbeddingPredictor,
-}
+PREDICTORS = {"charts": ChartPredictor, "embedding": EmbeddingPredictor}

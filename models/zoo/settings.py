@@ -70,7 +70,8 @@ class DensePoseHead:
     body_convs: int = 4
     body_channels: int | None = None  # None: as many as the neck's
     upsampling: int = 1  # bilinear, of what the transposed convolutions put out
-    output: str = "charts"  # or "charts_with_confidence" or "embedding", see `zoo.predictors`
+    output: str = "charts"  # or "embedding", see `zoo.predictors`
+    confidences: tuple[str, ...] = ()  # beside charts: of "sigma_2", "kappa_u", "kappa_v", "coarse", "fine"
     coarse_channels: int = 15
     parts: int = 24  # fine, u and v have parts + 1 channels, channel 0 is background
     embedding_channels: int = 16

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -9,9 +11,11 @@ import onnxruntime
 import pytest
 import torch
 
-from zoo import export
+from zoo import export, inference
 from zoo.config import CONFIGS
+from zoo.exported import ExportedModel
 from zoo.network import ParsingRCNN
+from zoo.random_weights import random_network
 from zoo.tiny_fixture import OUT as FIXTURE
 
 
@@ -149,3 +153,51 @@ def test_fixture_files_give_the_reference(reference, stage, source, outputs):
     for name, value in zip(outputs, values):
         expected = reference[name]
         assert export.relative_rms(value[: len(expected)], expected) < 1e-4, name
+
+
+def _command(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["export", *map(str, arguments)])
+    export.main()
+
+
+def test_random_weights_for_tests_of_speed(tmp_path, monkeypatch):
+    out = tmp_path / "model"
+    _command(monkeypatch, "--random", "--config", "tiny", "--out", out, "--short-side", 100)
+    manifest = json.loads((out / "model.json").read_text())
+    assert manifest["provenance"]["weights"] == "random" and manifest["input"]["short_side"] == 100
+    picture = np.random.default_rng(1).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    persons = inference.estimate(ExportedModel(out), picture)
+    assert persons and all(np.isfinite(person.score) for person in persons)
+
+
+@pytest.mark.parametrize("output", ["charts", "embedding"])
+def test_manifest_of_the_densepose_head(tmp_path, output):
+    config = CONFIGS["tiny"]
+    config = replace(config, densepose=replace(config.densepose, output=output))
+    model = random_network(config)
+    head = export.export(model, tmp_path / output)["densepose_head"]
+    maps = {"charts": ["coarse", "fine", "u", "v"], "embedding": ["coarse", "embedding"]}
+    assert [name for name, value in head.items() if name == value] == maps[output]
+    if output == "embedding":
+        with pytest.raises(ValueError, match="embeddings, not charts"):
+            model.densepose_head(torch.zeros(1, 16, 16, 16))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--random", "--config", "huge"], "unknown network 'huge'; known: "),
+        (["missing.pt"], "missing.pt: no such file"),
+    ],
+)
+def test_export_command_tells_what_is_wrong(tmp_path, monkeypatch, arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        _command(monkeypatch, *arguments, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--random"], ["--random", "model.pt", "--config", "tiny"]])
+def test_export_command_wants_one_source(tmp_path, monkeypatch, arguments, capsys):
+    with pytest.raises(SystemExit):
+        _command(monkeypatch, *arguments, "--out", tmp_path / "out")
+    assert "--random" in capsys.readouterr().err

@@ -1,13 +1,20 @@
 """The networks: sizes, names and shapes of what the paper and the contracts between the tools fix."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
+from zoo import params
 from zoo.backbones import Backbone
 from zoo.config import CONFIGS, get_config
 from zoo.network import ParsingRCNN
-from zoo.paper import PARAMETERS
+from zoo.paper import PAPER, PARAMETERS
 from zoo.params import count_config, parts
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+WC2M = "mobile_parsing_rcnn_b_wc2m"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +49,17 @@ def test_parameters_that_only_the_repository_prints():
     assert totals == {"parsing_rcnn_r50_repository": 54_555_951, WC2M: 3_415_221}
 
 
-WC2M = "mobile_parsing_rcnn_b_wc2m"
+def test_the_readme_holds_the_table(monkeypatch, capsys):
+    names = [config.name for config in PAPER]
+    monkeypatch.setattr(sys, "argv", ["params", *names])
+    params.main()
+    assert capsys.readouterr().out in README.read_text()
+
+
+def test_params_of_an_unknown_network(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["params", "huge"])
+    with pytest.raises(SystemExit, match="unknown network 'huge'; known: "):
+        params.main()
 
 
 def test_all_backbones_of_table_2_are_there():

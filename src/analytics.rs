@@ -11,32 +11,34 @@ use gst_analytics::{AnalyticsRelationMeta, RelTypes};
 use crate::meta;
 
 /// What is attached of a person, read from the structure that [`meta`] writes.
-struct Item<'a> {
-    structure: &'a gst::StructureRef,
+struct Item {
     id: u32,
     score: f64,
     x: i32,
     y: i32,
     w: u32,
     h: u32,
+    #[cfg(feature = "v1_26")]
+    iuv: gst::Buffer,
 }
 
-impl<'a> Item<'a> {
+impl Item {
     /// `None` if fields are missing or the box is empty or larger than GstAnalytics can say.
-    fn new(structure: &'a gst::StructureRef) -> Option<Self> {
+    fn new(structure: &gst::StructureRef) -> Option<Self> {
         let size = |field| structure.get::<u32>(field).ok().filter(|&n| n > 0 && i32::try_from(n).is_ok());
         Some(Self {
-            structure,
             id: structure.get("id").ok()?,
             score: structure.get("score").ok()?,
             x: structure.get("x").ok()?,
             y: structure.get("y").ok()?,
             w: size("w")?,
             h: size("h")?,
+            #[cfg(feature = "v1_26")]
+            iuv: structure.get("iuv").ok()?,
         })
     }
 
-    fn all(structure: &'a gst::StructureRef) -> Vec<Self> {
+    fn all(structure: &gst::StructureRef) -> Vec<Self> {
         let Ok(persons) = structure.get::<gst::ArrayRef>("persons") else { return Vec::new() };
         let values = persons.as_slice().iter();
         values.filter_map(|v| Self::new(v.get::<&gst::StructureRef>().ok()?)).collect()
@@ -128,11 +130,9 @@ mod segmentation {
 
     /// The part of each pixel as a GRAY8 picture, and the parts that occur.
     fn mask(item: &Item) -> Result<(gst::Buffer, Vec<u32>), glib::BoolError> {
-        let lies = || glib::bool_error!("a person's map does not have the size of its box");
-        let iuv = item.structure.get::<gst::Buffer>("iuv").map_err(|_| lies())?;
-        let parts: Vec<u8> = iuv.map_readable()?.chunks_exact(3).map(|pixel| pixel[0]).collect();
+        let parts: Vec<u8> = item.iuv.map_readable()?.chunks_exact(3).map(|pixel| pixel[0]).collect();
         if parts.len() != item.w as usize * item.h as usize {
-            return Err(lies());
+            return Err(glib::bool_error!("a person's map does not have the size of its box"));
         }
         let regions = (0..=u8::MAX).filter(|part| parts.contains(part)).map(u32::from).collect();
         let mut mask = gst::Buffer::from_slice(parts);

@@ -84,11 +84,11 @@ class Player:
     def _pass_on(self, sink: Gst.Element) -> Gst.FlowReturn:
         sample, target = sink.emit("pull-sample"), self.target
         if sample and target:
-            buffer = sample.get_buffer().copy()
-            buffer.pts = buffer.dts = Gst.CLOCK_TIME_NONE
+            buffer = sample.get_buffer()
             target.set_property("caps", sample.get_caps())
-            # A viewer who goes away is no reason to stop: the server says so by itself.
-            target.emit("push-buffer", buffer)
+            # A buffer of its own, for it goes without the time of the input. A viewer who is gone is no error: the
+            # server will say so.
+            target.emit("push-buffer", Gst.Buffer.new_wrapped(buffer.extract_dup(0, buffer.get_size())))
         return Gst.FlowReturn.OK
 
     def _again(self, *_) -> None:

@@ -4,7 +4,7 @@ mod common;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use base64::Engine;
 use common::{command, output, root};
@@ -378,13 +378,18 @@ fn interrupt(mut child: Child) {
     assert!(status.success(), "{status}");
 }
 
-/// Starts a program and waits for a line of its output that contains something.
-fn spawn(mut command: Command, awaited: &str) -> (Child, String) {
+/// Starts a program and waits for a line of its output that contains something; its output stays open with the reader.
+fn spawn(mut command: Command, awaited: &str) -> (Child, String, BufReader<ChildStdout>) {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = lines.map_while(Result::ok).find(|line| line.contains(awaited));
-    let line = line.unwrap_or_else(|| panic!("{command:?} ended without '{awaited}': {:?}", child.wait()));
-    (child, line)
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(awaited) {
+        line.clear();
+        if reader.read_line(&mut line).unwrap() == 0 {
+            panic!("{command:?} ended without '{awaited}': {:?}", child.wait());
+        }
+    }
+    (child, line, reader)
 }
 
 #[test]
@@ -392,7 +397,7 @@ fn the_rtsp_server_serves_a_file_over_and_over() {
     let folder = tempfile::tempdir().unwrap();
     let clip = short_clip(folder.path());
     let (server, _plugins) = script("rtsp_server.py", &[&clip, "--port", "0", "--overlay", "boxes=true"]);
-    let (server, line) = spawn(server, "rtsp://");
+    let (server, line, _server_output) = spawn(server, "rtsp://");
     let address = line.split_whitespace().find(|word| word.starts_with("rtsp://")).unwrap().trim_end_matches(',');
 
     // More frames than the clip has.
@@ -401,7 +406,7 @@ fn the_rtsp_server_serves_a_file_over_and_over() {
 
     // Another viewer, after the first has gone: a script as client, ended by Ctrl-C.
     let (reader, _plugins) = script("read_live.py", &[address]);
-    let (reader, _line) = spawn(reader, "person ");
+    let (reader, _line, _reader_output) = spawn(reader, "person ");
     interrupt(reader);
     interrupt(server);
 }

@@ -59,7 +59,17 @@ def finder(name: str, properties: str, caps: str = "") -> str:
 
 def main(work: Callable[[], None]) -> None:
     """Runs a script to its end: errors in a line on stderr and status 1, Ctrl-C and SIGTERM as a normal end."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupted = False
+
+    def interrupt(*_) -> None:
+        nonlocal interrupted
+        # A second Ctrl-C must not disturb what the first has begun to end.
+        if not interrupted:
+            interrupted = True
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         work()
     except KeyboardInterrupt:

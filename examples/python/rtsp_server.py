@@ -157,8 +157,14 @@ def work() -> None:
         fail,
     )
     server = Server(given.port, player)
+
+    def end() -> bool:
+        loop.quit()
+        # Goes on listening: a second Ctrl-C must not disturb what the first has begun to end.
+        return GLib.SOURCE_CONTINUE
+
     for name in (signal.SIGINT, signal.SIGTERM):
-        GLib.unix_signal_add(GLib.PRIORITY_HIGH, name, loop.quit)
+        GLib.unix_signal_add(GLib.PRIORITY_HIGH, name, end)
     print(f"{given.input} is served at {server.address()}, Ctrl-C ends", flush=True)
     loop.run()
     server.close()

@@ -212,7 +212,10 @@ fn coco_results_hold_what_was_found() {
         assert_eq!((&result["image_id"], &result["category_id"]), (&42.into(), &1.into()));
         assert_eq!(result["bbox"], serde_json::json!([person.x, person.y, w, h]));
         assert!((result["score"].as_f64().unwrap() - f64::from(person.score)).abs() < 1e-6);
-        let png = base64::engine::general_purpose::STANDARD.decode(result["densepose"].as_str().unwrap()).unwrap();
+        let densepose = &result["densepose"];
+        assert_eq!(densepose["shape_chw"], serde_json::json!([3, h, w]));
+        let png =
+            base64::engine::general_purpose::STANDARD.decode(densepose["labels_uv_str"].as_str().unwrap()).unwrap();
         let iuv = image::load_from_memory(&png).unwrap().to_rgb8();
         assert_eq!((iuv.width() as usize, iuv.height() as usize), (w, h));
         assert_eq!(iuv.as_raw(), person.iuv.data());

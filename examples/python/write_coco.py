@@ -7,7 +7,8 @@ Each person is an object of the file's one list:
   category_id   1, person
   bbox          [x, y, width, height] in pixels
   score         confidence, 0 to 1
-  densepose     base64 of a PNG as large as the box, red = I (part), green = U times 255, blue = V times 255
+  densepose     {"shape_chw": [3, height, width], "labels_uv_str": "..."}, as detectron2 compresses charts: base64 of a
+                PNG as large as the box, red = I (part), green = U times 255, blue = V times 255
   segmentation  run lengths of the person's pixels in the whole picture, {"size": [height, width], "counts": "..."}
 
 Example: write_coco.py COCO_val2014_*.jpg --output results.json
@@ -74,7 +75,10 @@ def result(person: densepose.Person, frame: densepose.Frame, image_id: int) -> d
         "category_id": 1,
         "bbox": [person.x, person.y, width, height],
         "score": person.score,
-        "densepose": base64.b64encode(png(person.iuv)).decode("ascii"),
+        "densepose": {
+            "shape_chw": [3, height, width],
+            "labels_uv_str": base64.b64encode(png(person.iuv)).decode("ascii"),
+        },
         "segmentation": {
             "size": [frame.height, frame.width],
             "counts": run_lengths(densepose.label_map(alone) > 0),

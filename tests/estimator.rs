@@ -651,3 +651,85 @@ fn networks_that_do_not_fit_the_manifest_are_refused() {
     let swapped = changed(&[("/densepose_head/coarse", json!("fine")), ("/densepose_head/fine", json!("coarse"))]);
     assert_explains(&problem(swapped.path()), &["densepose_head.onnx", "puts out \"coarse\" with the shape"]);
 }
+
+#[test]
+fn given_boxes_are_mapped_as_found_ones_are() {
+    let mut estimator = estimator(Options::default());
+    let (data, width, height) = picture();
+    let image = Image::rgb(width, height, &data).unwrap();
+    let reference = reference();
+    let found: Vec<Rect> = reference.get("boxes").items().map(|b| Rect::new(b[0], b[1], b[2], b[3])).collect();
+    let outside = Rect::new(-50.0, -50.0, -10.0, -10.0);
+    let boxes: Vec<Rect> = found.iter().rev().copied().chain([outside]).collect();
+    let persons = estimator.estimate_boxes(&image, &boxes).unwrap();
+    assert_eq!(persons.len(), found.len());
+    for (person, i) in persons.iter().zip((0..found.len()).rev()) {
+        assert_eq!(person.score, 1.0);
+        let want = reference.get(&format!("iuv_{i}"));
+        // Scaling there and back may move an edge across a pixel's.
+        assert!(person.width().abs_diff(want.shape[1]) <= 1 && person.height().abs_diff(want.shape[0]) <= 1);
+        if (person.width(), person.height()) == (want.shape[1], want.shape[0]) {
+            let (same, off) = compare(person.iuv.data(), &want.bytes());
+            assert!(same > 0.999 && off <= 1, "person {i}: {same} of the parts are the same, U and V off by {off}");
+        }
+    }
+    assert_eq!(estimator.estimate_boxes(&image, &[]).unwrap(), []);
+}
+
+/// Made of the tiny model by `zoo.quantize`: int8 weights and uint8 activations.
+fn tiny_int8() -> Model {
+    Model::open(tiny().with_file_name("tiny-int8")).unwrap()
+}
+
+/// Root of the mean squared difference, relative to that of `want`.
+fn relative_rms(got: &[f32], want: &[f32]) -> f32 {
+    assert_eq!(got.len(), want.len());
+    let squares = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>();
+    let off = squares(&mut got.iter().zip(want).map(|(a, b)| a - b));
+    (off / squares(&mut want.iter().copied()).max(1e-12)).sqrt()
+}
+
+// Bounds as in the zoo's test_quantize.py: layers of random weights amplify what rounding does.
+#[test]
+fn a_model_in_8_bits_computes_what_the_float_one_does() {
+    let (model, reference, threads) = (tiny_int8(), reference(), Threads::one());
+    let size = input_size(&model);
+    let mut trunk = Trunk::load(&model).unwrap();
+    trunk.prepare(model.manifest(), (size.padded_width, size.padded_height), &threads).unwrap();
+    trunk.input().copy_from_slice(&reference.get("input").data);
+    let pyramid = trunk.run().unwrap();
+    for (map, name) in pyramid.features(model.manifest()).iter().zip(FEATURES) {
+        let off = relative_rms(map.data, &reference.get(name).data);
+        assert!(off > 0.0 && off < 0.5, "{name}: {off}");
+    }
+
+    let features = features(&model, &reference);
+    let proposals = scored(reference.get("proposals"), reference.get("proposal_logits"));
+    let verdicts = BoxHead::load(&model, &threads).unwrap().judge(&features, &proposals, &Timings::default()).unwrap();
+    let logits: Vec<f32> = verdicts.iter().flat_map(|v| v.logits.clone()).collect();
+    let off = relative_rms(&logits, &reference.get("box_scores").data);
+    assert!(off > 0.0 && off < 0.1, "scores: {off}");
+
+    let detections = scored(reference.get("detections"), reference.get("detection_scores"));
+    let boxes: Vec<Rect> = detections[..1].iter().map(|d| d.rect).collect();
+    let mut head = DensePoseHead::load(&model, &threads).unwrap();
+    let charts = head
+        .map(&features, &boxes, &Timings::default(), |_, charts| {
+            [charts.coarse, charts.fine, charts.u, charts.v].map(|p| p.data.to_vec())
+        })
+        .unwrap();
+    for (got, name) in charts[0].iter().zip(["coarse", "fine", "u", "v"]) {
+        let off = relative_rms(got, &reference.get(name).data);
+        assert!(off > 0.0 && off < 0.2, "{name}: {off}");
+    }
+}
+
+#[test]
+fn a_model_in_8_bits_finds_people_in_pictures_of_any_size() {
+    let mut estimator = Estimator::new(&tiny_int8(), Options::default()).unwrap();
+    let (data, width, height) = picture();
+    let persons = estimator.estimate(&Image::rgb(width, height, &data).unwrap()).unwrap();
+    assert!(!persons.is_empty() && persons.iter().any(|p| p.iuv.data().iter().any(|&v| v > 0)));
+    let gray = vec![99; 300 * 100 * 3];
+    estimator.estimate(&Image::rgb(300, 100, &gray).unwrap()).unwrap();
+}

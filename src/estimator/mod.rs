@@ -33,7 +33,7 @@ pub use timings::{Stage, Timings};
 pub use tracker::Tracker;
 
 use anchors::propose;
-use boxes::Rect;
+use boxes::{Rect, Scored};
 use detections::{PixelBox, detect};
 
 use stages::{BoxHead, DensePoseHead, Trunk};
@@ -131,7 +131,7 @@ impl Estimator {
     /// # Errors
     /// Where the networks do not run at the picture's size.
     pub fn estimate(&mut self, image: &Image) -> Result<Vec<Person>> {
-        self.follow(image, &mut Tracker::default())
+        self.run(image, &mut Tracker::default(), None)
     }
 
     /// The people in the next picture of a video, best first; `tracker` remembers those of the pictures before.
@@ -139,6 +139,20 @@ impl Estimator {
     /// # Errors
     /// Where the networks do not run at the picture's size.
     pub fn follow(&mut self, image: &Image, tracker: &mut Tracker) -> Result<Vec<Person>> {
+        self.run(image, tracker, None)
+    }
+
+    /// Like [`estimate`](Self::estimate), but with the body mapped in `boxes`, in pixels of the picture, and not where
+    /// the network detects people. Detection takes its time all the same, so that frames with a given number of
+    /// people can be measured with any weights. Boxes that lie outside of the picture are left out; scores are 1.
+    ///
+    /// # Errors
+    /// Where the networks do not run at the picture's size.
+    pub fn estimate_boxes(&mut self, image: &Image, boxes: &[Rect]) -> Result<Vec<Person>> {
+        self.run(image, &mut Tracker::default(), Some(boxes))
+    }
+
+    fn run(&mut self, image: &Image, tracker: &mut Tracker, boxes: Option<&[Rect]>) -> Result<Vec<Person>> {
         let (width, height) = (image.width(), image.height());
         self.prepare(width, height)?;
         let size = self.input_size(width, height);
@@ -155,7 +169,12 @@ impl Estimator {
         let verdicts = box_head.judge(&features, &proposals, timings)?;
         let people = timings.time(Stage::Detections, || {
             let limits = (tracker.least(threshold), most);
-            let found = detect(&manifest.box_head, manifest.person_class(), &proposals, &verdicts, size, limits);
+            let mut found = detect(&manifest.box_head, manifest.person_class(), &proposals, &verdicts, size, limits);
+            if let Some(boxes) = boxes {
+                let (x, y) = (size.width as f32 / width as f32, size.height as f32 / height as f32);
+                let finite = boxes.iter().filter(|rect| rect.is_finite());
+                found = finite.map(|rect| Scored { rect: rect.scaled(x, y), score: 1.0 }).collect();
+            }
             tracker.follow(&found, threshold, (size.width, size.height))
         });
 

@@ -288,6 +288,16 @@ mod tests {
     }
 
     #[test]
+    fn eight_bit_weights_are_expanded_on_compiling() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny-int8/densepose_head.onnx");
+        let file = File { name: path.into(), bytes: std::fs::read(path).unwrap().into() };
+        let program = Graph::load(&file, "rois", &["fine"]).unwrap().program([1, 16, 16, 16]).unwrap();
+        let constants = program.model.nodes.iter().flat_map(|n| &n.outputs).filter_map(|o| o.fact.konst.as_ref());
+        let left: Vec<_> = constants.filter(|k| k.len() > 1 && k.datum_type().size_of() == 1).collect();
+        assert!(left.is_empty(), "expanded anew in each run: {left:?}");
+    }
+
+    #[test]
     fn panics_become_messages() {
         assert_eq!(guarded::<()>(|| panic!("no {}", "graph")), Err("no graph".into()));
         assert_eq!(guarded::<()>(|| panic!("no graph")), Err("no graph".into()));

@@ -77,6 +77,9 @@ def _session(directory: Path, stage: dict, threads: int) -> onnxruntime.Inferenc
         raise ModelError(f"{path}: SHA-256 differs from the one in model.json; export the model again")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    if b"QuantizeLinear" not in data:
+        # Where only weights are 8 bits wide there is nothing to compute in integers: expand them now, not in each run.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has exceptions of its own for each kind of damage

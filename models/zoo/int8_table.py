@@ -1,0 +1,99 @@
+"""The table of float against 8 bits in README.md, from what `scripts/int8.sh` measured.
+
+    python -m zoo.int8_table FOLDER [--into README.md]
+
+FOLDER holds `NAME.evaluation/report.json` of `zoo.evaluate` for NAME float, weights and full, `onnxruntime.json` of
+`zoo.bench_onnxruntime` and `tract.json` of the plugin's `bench_models`, both of the same models in this order. With
+--into the table replaces what stands between the file's marks `<!-- int8 -->` and `<!-- /int8 -->`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+NAMES = {"float": "float", "weights": "8-bit weights", "full": "8-bit weights and activations"}
+MARKS = ("<!-- int8 -->", "<!-- /int8 -->")
+# Title, set, group of figures, figure.
+_ACCURACY = [
+    ("photos: foreground IoU", "photos", "picture", "iou"),
+    ("photos: part agreement", "photos", "picture", "agreement"),
+    ("photos: mean abs. dU", "photos", "picture", "du"),
+    ("photos: mean abs. dV", "photos", "picture", "dv"),
+    ("photos: GPSm", "photos", "picture", "gpsm"),
+    ("photos: people found", "photos", "people", "found"),
+    ("photos: wrong per picture", "photos", "people", "extra"),
+    ("photos: box AP", "photos", "people", "box_ap"),
+    ("synthetic: foreground IoU", "synthetic", "picture", "iou"),
+    ("synthetic: part agreement", "synthetic", "picture", "agreement"),
+    ("synthetic: GPSm", "synthetic", "picture", "gpsm"),
+    ("synthetic: people found", "synthetic", "people", "found"),
+    ("synthetic: box AP", "synthetic", "people", "box_ap"),
+    ("pairs: foreground IoU", "pairs", "picture", "iou"),
+    ("pairs: part agreement", "pairs", "picture", "agreement"),
+    ("pairs: GPSm", "pairs", "picture", "gpsm"),
+]
+
+
+class TableError(ValueError):
+    """Measurements or marks that are missing; the message names the file."""
+
+
+def table(folder: str | Path) -> str:
+    """Markdown, one column per model."""
+    folder = Path(folder)
+    reports = {name: _read(folder / f"{name}.evaluation" / "report.json")["sets"] for name in NAMES}
+    runtime = list(_read(folder / "onnxruntime.json").values())
+    tract = _read(folder / "tract.json")["models"]
+    if len(runtime) != len(NAMES) or len(tract) != len(NAMES):
+        raise TableError(f"{folder}: timings of {len(runtime)} and {len(tract)} models, expected are {len(NAMES)}")
+
+    rows = [("size on disk", [f"{model['disk_bytes'] / 1e6:.1f} MB" for model in tract])]
+    for title, dataset, group, figure in _ACCURACY:
+        values = [report.get(dataset, {}).get(group, {}).get(figure) for report in reports.values()]
+        rows.append((title, ["-" if value is None else f"{value:.3f}" for value in values]))
+    frames = [stages["frame"] for stages in runtime]
+    rows.append(("ONNX Runtime, ms per frame", [f"{ms:.0f} (x{ms / frames[0]:.2f})" for ms in frames]))
+    measured = [model["sizes"][0] for model in tract]
+    whole = [size["people"][0]["whole"] for size in measured]
+    rows.append(("this plugin (tract), ms per frame", [f"{ms:.0f} (x{ms / whole[0]:.2f})" for ms in whole]))
+    rows.append(("this plugin, time to load", [f"{size['load_ms']:.0f} ms" for size in measured]))
+    rows.append(("this plugin, peak memory", [f"{size['peak_bytes'] / 1e6:.0f} MB" for size in measured]))
+    lines = ["| | " + " | ".join(NAMES.values()) + " |", "|---|" + "---:|" * len(NAMES)]
+    return "\n".join(lines + [f"| {title} | " + " | ".join(cells) + " |" for title, cells in rows])
+
+
+def insert(text: str, new: str) -> str:
+    """`text` with `new` between the marks."""
+    head, begin, rest = text.partition(MARKS[0])
+    _, end, tail = rest.partition(MARKS[1])
+    if not begin or not end:
+        raise TableError(f"has no place for the table: the marks {MARKS[0]} and {MARKS[1]} are missing")
+    return f"{head}{begin}\n{new}\n{end}{tail}"
+
+
+def _read(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise TableError(f"{path}: {error}; scripts/int8.sh writes it") from error
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="what scripts/int8.sh wrote")
+    parser.add_argument("--into", type=Path, help="file whose table to replace")
+    arguments = parser.parse_args()
+    try:
+        text = table(arguments.folder)
+        print(text)
+        if arguments.into:
+            arguments.into.write_text(insert(arguments.into.read_text(), text))
+    except TableError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -52,7 +52,8 @@ fn two_models_are_measured_and_not_again() {
             assert!(size["load_ms"].as_f64().unwrap() > 0.0 && size["peak_bytes"].as_u64().unwrap() > 1_000_000);
             for frame in frames {
                 let of = |key: &str| frame[key].as_f64().unwrap_or_else(|| panic!("{key} in {frame}"));
-                let stages: f64 = ["trunk", "proposals", "box_head", "densepose_head", "rest"].into_iter().map(of).sum();
+                let stages: f64 =
+                    ["trunk", "proposals", "box_head", "densepose_head", "rest"].into_iter().map(of).sum();
                 assert!(of("trunk") > 0.0 && of("densepose_head") > 0.0 && stages >= of("whole") - 1e-6, "{frame}");
             }
         }

@@ -93,3 +93,7 @@ bench: ## Milliseconds per stage and frame.
 	for threads in 1 2; do \
 		cargo run --release --example bench_stages -- examples/media/astronaut.jpg --threads $$threads; done
 	cargo run --release --example bench_render
+
+.PHONY: bench-models
+bench-models: $(VENV)/ready ## The paper's networks with random weights: size, speed and memory, into models/README.md.
+	PYTHON="$(abspath $(VENV))/bin/python" scripts/bench_models.sh out/bench

@@ -4,7 +4,7 @@
 
 FOLDER holds `NAME.evaluation/report.json` of `zoo.evaluate` for NAME float, weights and full, `onnxruntime.json` of
 `zoo.bench_onnxruntime` and `tract.json` of the plugin's `bench_models`, both of the same models in this order. With
---into the table replaces what stands between the file's marks `<!-- int8 -->` and `<!-- /int8 -->`.
+--into the table goes between that file's marks named int8 (`zoo.marked`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import json
 import sys
 from pathlib import Path
 
+from zoo.marked import MarkError, replace_in
+
 NAMES = {"float": "float", "weights": "8-bit weights", "full": "8-bit weights and activations"}
-MARKS = ("<!-- int8 -->", "<!-- /int8 -->")
 # Title, set, group of figures, figure.
 _ACCURACY = [
     ("photos: foreground IoU", "photos", "picture", "iou"),
@@ -38,7 +39,7 @@ _ACCURACY = [
 
 
 class TableError(ValueError):
-    """Measurements or marks that are missing; the message names the file."""
+    """Measurements that are missing; the message names the file."""
 
 
 def table(folder: str | Path) -> str:
@@ -65,15 +66,6 @@ def table(folder: str | Path) -> str:
     return "\n".join(lines + [f"| {title} | " + " | ".join(cells) + " |" for title, cells in rows])
 
 
-def insert(text: str, new: str) -> str:
-    """`text` with `new` between the marks."""
-    head, begin, rest = text.partition(MARKS[0])
-    _, end, tail = rest.partition(MARKS[1])
-    if not begin or not end:
-        raise TableError(f"has no place for the table: the marks {MARKS[0]} and {MARKS[1]} are missing")
-    return f"{head}{begin}\n{new}\n{end}{tail}"
-
-
 def _read(path: Path) -> dict:
     try:
         return json.loads(path.read_text())
@@ -90,8 +82,8 @@ def main() -> None:
         text = table(arguments.folder)
         print(text)
         if arguments.into:
-            arguments.into.write_text(insert(arguments.into.read_text(), text))
-    except TableError as error:
+            replace_in(arguments.into, "int8", text)
+    except (TableError, MarkError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

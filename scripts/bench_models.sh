@@ -31,10 +31,11 @@ backbones=(
 cargo build --release --example bench_models
 bench=${CARGO_TARGET_DIR:-$PWD/target}/release/examples/bench_models
 
+# Two at a time: an export is mostly one thread's work.
+export OMP_NUM_THREADS=1
 for config in "${necks[@]}" "${backbones[@]}"; do
-    [ -e "$out/models/$config/model.json" ] ||
-        (cd models && "$python" -m zoo.export --random --config "$config" --out "$out/models/$config")
-done
+    [ -e "$out/models/$config/model.json" ] || echo "$config"
+done | (cd models && xargs -r -P 2 -I {} "$python" -m zoo.export --random --config {} --out "$out/models/{}")
 
 measure() { # NAME, options and models of the bench
     "$bench" "${@:2}" --rounds "${ROUNDS:-1}" --frames 3 --seconds 3 --records "$out/records.jsonl" \

@@ -26,9 +26,11 @@ pub mod import;
 pub mod meta;
 pub mod overlay;
 mod passthrough;
+pub mod packet;
 pub mod person;
 pub mod records;
 pub mod render;
+pub mod sei;
 mod simd;
 pub mod video;
 

@@ -14,9 +14,13 @@
 //! [`densepose`] (1 to 4), [`overlay`] (4 and 5), [`export`] and [`import`] (4 and 6) are the elements around these
 //! steps. Steps 2, 3, 5 and 6 know nothing of GStreamer and can be used without it: start at
 //! [`estimator::Estimator`].
+//!
+//! [`seiinsert`] and [`seiextract`] carry the list through coded video: [`packet`] makes bytes of it, [`sei`] puts them
+//! into H.264 and H.265; neither of the two knows of GStreamer.
 
 #[cfg(feature = "v1_24")]
 mod analytics;
+mod coded;
 pub mod densepose;
 pub mod estimator;
 pub mod export;
@@ -25,12 +29,14 @@ pub mod image;
 pub mod import;
 pub mod meta;
 pub mod overlay;
-mod passthrough;
 pub mod packet;
+mod passthrough;
 pub mod person;
 pub mod records;
 pub mod render;
 pub mod sei;
+pub mod seiextract;
+pub mod seiinsert;
 mod simd;
 pub mod video;
 
@@ -51,7 +57,9 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     densepose::register(plugin)?;
     overlay::register(plugin)?;
     export::register(plugin)?;
-    import::register(plugin)
+    import::register(plugin)?;
+    seiinsert::register(plugin)?;
+    seiextract::register(plugin)
 }
 
 gst::plugin_define!(

@@ -11,6 +11,7 @@ from zoo.network import ParsingRCNN
 from zoo.pooling import pool_box_features, pool_densepose_features
 from zoo.settings import Config
 
+MOST_PERSONS = 8  # that the DensePose head is calibrated on
 NORMS = (nn.BatchNorm2d, FrozenBatchNormAct2d, FrozenBatchNorm2d)
 
 
@@ -51,7 +52,7 @@ def random_network(config: Config, seed: int = 0, picture: np.ndarray | None = N
     model = ParsingRCNN(config).eval()
     if picture is None:
         picture = np.random.default_rng(seed).integers(0, 256, (128, 192, 3), dtype=np.uint8)
-        config = config.tuned(short_side=128)
+        config = config.tuned(short_side=128, post_nms_topk=100)
     resized = inference.resize(picture, config.input)
     image, size = inference.normalise(resized, config.input), resized.shape[:2]
 
@@ -69,7 +70,8 @@ def random_network(config: Config, seed: int = 0, picture: np.ndarray | None = N
     calibrate_output(predictor.bbox_pred, deltas, 0, 0.8)
 
     boxes = inference.detect(model, trunk.features, proposals, size).boxes
-    rois = pool_densepose_features(config, trunk.features, boxes if len(boxes) else proposals[:2])
+    boxes = (boxes if len(boxes) else proposals)[:MOST_PERSONS]
+    rois = pool_densepose_features(config, trunk.features, boxes)
     head, predictor = model.roi_heads["densepose_head"], model.roi_heads["densepose_predictor"]
     calibrate_normalisation([head], lambda: model.densepose_outputs(rois), generator)
     maps = model.densepose_outputs(rois)

@@ -51,8 +51,8 @@ def random_network(config: Config, seed: int = 0, picture: np.ndarray | None = N
     generator = torch.Generator().manual_seed(seed)
     model = ParsingRCNN(config).eval()
     if picture is None:
-        picture = np.random.default_rng(seed).integers(0, 256, (128, 192, 3), dtype=np.uint8)
-        config = config.tuned(short_side=128, post_nms_topk=100)
+        picture = np.random.default_rng(seed).integers(0, 256, (192, 256, 3), dtype=np.uint8)
+        config = config.tuned(short_side=192, post_nms_topk=100)
     resized = inference.resize(picture, config.input)
     image, size = inference.normalise(resized, config.input), resized.shape[:2]
 

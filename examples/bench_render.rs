@@ -1,14 +1,16 @@
 //! How long drawing takes: milliseconds per picture, median, for every style and pixel layout.
 //!
 //! `cargo run --release --example bench_render [-- WIDTHxHEIGHT]`; two people that fill most of the picture, one core.
+//! Then every effect and preset.
 //! The last columns draw on RGB with each canvas, and compare RGB with copying the picture once.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 use gstdensepose::image::{Color, Component, ImageMut, Layout, PlaneMut};
 use gstdensepose::person::{IuvMap, Person};
-use gstdensepose::render::{Canvas, Renderer, Style, StyleKind};
+use gstdensepose::render::{Canvas, Hiding, Method, Preset, Renderer, Style, StyleKind, Texture};
 
 const ROUNDS: usize = 31;
 
@@ -74,6 +76,7 @@ fn median(mut run: impl FnMut()) -> f64 {
 
 fn time(case: &Case, persons: &[Person], style: &Style) -> f64 {
     let mut renderer = Renderer::default();
+    renderer.set_texture(Texture::new(800, 1200, &vec![[90, 140, 190, 255]; 800 * 1200]).ok().map(Arc::new));
     let mut bytes: Vec<Vec<u8>> = case.planes.iter().map(|&(size, _)| vec![90; size]).collect();
     median(|| {
         let planes = bytes.iter_mut().zip(&case.planes).map(|(data, &(_, stride))| PlaneMut { data, stride }).collect();
@@ -112,5 +115,13 @@ fn main() {
         let extra = [annotated, Style { canvas: Canvas::Gray, ..style }, Style { canvas: Canvas::Black, ..style }];
         extra.iter().for_each(|s| print!("{:8.2}", time(&cases[0], &persons, s)));
         println!("{:10.1}", times[0] / copy);
+    }
+    let hiding = |method| Style { hiding: Some(Hiding { method, size: 0.25, margin: 0.1 }), ..Style::default() };
+    let methods = [Method::Blur, Method::Pixelate, Method::Fill([255, 0, 0, 0])];
+    let presets = Preset::ALL.map(|p| (format!("{p:?}"), p.applied_to(&Style::default())));
+    for (name, style) in methods.map(|m| (format!("{m:?}"), hiding(m))).into_iter().chain(presets) {
+        print!("{name:20}");
+        cases.iter().for_each(|c| print!("{:8.2}", time(c, &persons, &style)));
+        println!();
     }
 }

@@ -16,6 +16,7 @@ const SPACING: f32 = 255.0 / (LEVELS - 1) as f32;
 /// Pixels computed together, without branches, so that the compiler does several at once.
 const CHUNK: usize = 32;
 type Bytes = [u8; CHUNK];
+type Limits = [i16; SHADES as usize];
 /// Shades from none to full at the edges of lines.
 const SHADES: i16 = 4;
 
@@ -33,8 +34,8 @@ fn level(k: usize) -> f32 {
 pub(super) struct Contours {
     /// Ink of each line, in each shade.
     inks: [[Ink; SHADES as usize + 1]; LEVELS],
-    /// For each shade how far from a line's middle it begins: `difference <= gradient * limit / 65536`, see [`Self::lines`].
-    limits: [i16; SHADES as usize],
+    /// For each shade how far from a line's middle it begins: `difference <= gradient * limit / 65536`, see [`nearest`].
+    limits: Limits,
     /// Distance of the neighbours from which the gradient is taken: wider lines allow steadier gradients.
     radius: usize,
 }
@@ -66,67 +67,63 @@ impl Contours {
 
     /// Draws columns `start..` of row `y` of a surveyed map.
     pub fn row(&self, planes: &Planes, y: usize, start: usize, inks: &mut [Ink]) {
-        draw_row(self, planes, y, start, inks);
-    }
-
-    /// Draws a chunk of pixels.
-    #[inline(always)]
-    fn chunk(&self, hood: &Neighbourhood, inks: &mut [Ink]) {
-        let planes = hood.planes;
-        let [part, neighbours @ ..] = hood.of(&planes.part);
-        if *part == [0; CHUNK] {
-            return;
-        }
-        let [left, right, above, below] = neighbours.map(|n| lanes(|k| ones(n[k] == part[k])));
-        let (across, down) = (Sides::new(left, right), Sides::new(above, below));
-        let u = self.lines(hood.of(&planes.u), &across, &down);
-        let v = self.lines(hood.of(&planes.v), &across, &down);
-        let body = lanes(|k| ones(part[k] > 0));
-        let shade = lanes(|k| u.shade[k].max(v.shade[k]) & body[k]);
-        let line = lanes(|k| if u.shade[k] >= v.shade[k] { u.line[k] } else { v.line[k] });
-        for (k, ink) in inks.iter_mut().enumerate() {
-            if shade[k] > 0 {
-                *ink = self.inks[line[k] as usize][shade[k] as usize];
+        let mut lines = Lines { shade: [0; CHUNK], line: [0; CHUNK] };
+        for (chunk, inks) in inks.chunks_mut(CHUNK).enumerate() {
+            let hood = Neighbourhood { planes, x: start + chunk * CHUNK, y, radius: self.radius };
+            let part = hood.of(&planes.part);
+            if *part[0] == [0; CHUNK] {
+                continue;
+            }
+            cover(&self.limits, part, hood.of(&planes.u), hood.of(&planes.v), &mut lines);
+            for (ink, (shade, line)) in inks.iter_mut().zip(std::iter::zip(lines.shade, lines.line)) {
+                if shade > 0 {
+                    *ink = self.inks[line as usize][shade as usize];
+                }
             }
         }
-    }
-
-    /// What the lines nearest to a chunk's pixels cover; values given are those there, to the left, to the right,
-    /// above and below. All in whole numbers of 16 bits, of which most fit into a register.
-    #[inline(always)]
-    fn lines(&self, [here, left, right, above, below]: [&Bytes; 5], across: &Sides, down: &Sides) -> Lines {
-        let (across, down) = (across.changes(here, left, right), down.changes(here, above, below));
-        // The gradient's length within 4 %: Euclid's norm as a mix of the larger and the smaller component.
-        let gradient = lanes(|k| {
-            let (a, b) = (across.slope[k], down.slope[k]);
-            a.max(b) * 31 + a.min(b) * 13
-        });
-        // Bytes are coarse where the gradient is small: the mean of five is finer.
-        let five = lanes(|k| 5 * i16::from(here[k]) + across.around[k] + down.around[k]);
-        // `round(five / (5 * SPACING))`: 65536 / 231 is twice 5 * SPACING, and 142 is 5 * SPACING.
-        let line = lanes(|k| high(2 * five[k] + 142, 231).clamp(1, LEVELS as i16 - 2));
-        // 1133 for `8 * 5 * SPACING`, 1133.3: off by less than a tenth of a value.
-        let difference = lanes(|k| (8 * five[k] - 1133 * line[k]).abs());
-        let mut shade = [0; CHUNK];
-        for limit in self.limits {
-            let shaded = lanes(|k| ones(difference[k] <= high(gradient[k], limit)));
-            shade = lanes(|k| shade[k] - shaded[k]);
-        }
-        // Where nothing changes is no line.
-        Lines { shade: lanes(|k| shade[k] & ones(gradient[k] > 0)), line }
     }
 }
 
 vectorised! {
-    fn draw_row(contours: &Contours, planes: &Planes, y: usize, start: usize, inks: &mut [Ink]) {
-        for (chunk, inks) in inks.chunks_mut(CHUNK).enumerate() {
-            let hood = Neighbourhood { planes, x: start + chunk * CHUNK, y, radius: contours.radius };
-            contours.chunk(&hood, inks);
-        }
+    /// What the lines nearest to a chunk's pixels cover. Given are parts, U and V there, to the left, to the right,
+    /// above and below. A function of its own without anything that can fail, or the compiler gives up on vectors.
+    fn cover(limits: &Limits, part: [&Bytes; 5], u: [&Bytes; 5], v: [&Bytes; 5], lines: &mut Lines) {
+        let [part, neighbours @ ..] = part;
+        let [left, right, above, below] = neighbours.map(|n| lanes(|k| ones(n[k] == part[k])));
+        let (across, down) = (Sides::new(left, right), Sides::new(above, below));
+        let u = nearest(limits, u, &across, &down);
+        let v = nearest(limits, v, &across, &down);
+        let body = lanes(|k| ones(part[k] > 0));
+        lines.shade = lanes(|k| u.shade[k].max(v.shade[k]) & body[k]);
+        lines.line = lanes(|k| if u.shade[k] >= v.shade[k] { u.line[k] } else { v.line[k] });
     }
 }
 
-/// Units of `difference` in [`Contours::lines`] per unit of a value: eight sums of five.
+/// The lines of one coordinate nearest to a chunk's pixels. All in whole numbers of 16 bits, of which most fit into a register.
+#[inline(always)]
+fn nearest(limits: &Limits, [here, left, right, above, below]: [&Bytes; 5], across: &Sides, down: &Sides) -> Lines {
+    let (across, down) = (across.changes(here, left, right), down.changes(here, above, below));
+    // The gradient's length within 4 %: Euclid's norm as a mix of the larger and the smaller component.
+    let gradient = lanes(|k| {
+        let (a, b) = (across.slope[k], down.slope[k]);
+        a.max(b) * 31 + a.min(b) * 13
+    });
+    // Bytes are coarse where the gradient is small: the mean of five is finer.
+    let five = lanes(|k| 5 * i16::from(here[k]) + across.around[k] + down.around[k]);
+    // `round(five / (5 * SPACING))`: 65536 / 463 is 5 * SPACING, and 71 its half.
+    let line = lanes(|k| high(five[k] + 71, 463).min(LEVELS as i16 - 2).max(1));
+    // 1133 for `8 * 5 * SPACING`, 1133.3: off by less than a tenth of a value. Never 0, so that there is no line
+    // where nothing changes.
+    let difference = lanes(|k| (8 * five[k] - 1133 * line[k]).abs() | 1);
+    let mut shade = [0; CHUNK];
+    for limit in *limits {
+        let shaded = lanes(|k| ones(difference[k] <= high(gradient[k], limit)));
+        shade = lanes(|k| shade[k] - shaded[k]);
+    }
+    Lines { shade, line }
+}
+
+/// Units of `difference` in [`nearest`] per unit of a value: eight sums of five.
 const DIFFERENCE: f32 = 8.0 * 5.0;
 /// Units of `gradient` per unit of change over twice the radius: 31 and 13 for 0.96 and 0.40.
 const GRADIENT: f32 = 32.0;

@@ -112,15 +112,15 @@ fn nearest(limits: &Limits, [here, left, right, above, below]: [&Bytes; 5], acro
     let five = lanes(|k| 5 * i16::from(here[k]) + across.around[k] + down.around[k]);
     // `round(five / (5 * SPACING))`: 65536 / 463 is 5 * SPACING, and 71 its half.
     let line = lanes(|k| high(five[k] + 71, 463).min(LEVELS as i16 - 2).max(1));
-    // 1133 for `8 * 5 * SPACING`, 1133.3: off by less than a tenth of a value. Never 0, so that there is no line
-    // where nothing changes.
-    let difference = lanes(|k| (8 * five[k] - 1133 * line[k]).abs() | 1);
+    // 1133 for `8 * 5 * SPACING`, 1133.3: off by less than a tenth of a value.
+    let difference = lanes(|k| (8 * five[k] - 1133 * line[k]).abs());
     let mut shade = [0; CHUNK];
     for limit in *limits {
         let shaded = lanes(|k| ones(difference[k] <= high(gradient[k], limit)));
         shade = lanes(|k| shade[k] - shaded[k]);
     }
-    Lines { shade, line }
+    // Where nothing changes is no line.
+    Lines { shade: lanes(|k| shade[k] & ones(gradient[k] > 0)), line }
 }
 
 /// Units of `difference` in [`nearest`] per unit of a value: eight sums of five.

@@ -47,7 +47,8 @@ def table(folder: str | Path) -> str:
     folder = Path(folder)
     reports = {name: _read(folder / f"{name}.evaluation" / "report.json")["sets"] for name in NAMES}
     runtime = list(_read(folder / "onnxruntime.json").values())
-    tract = _read(folder / "tract.json")["models"]
+    bench = _read(folder / "tract.json")
+    tract = bench["models"]
     if len(runtime) != len(NAMES) or len(tract) != len(NAMES):
         raise TableError(f"{folder}: timings of {len(runtime)} and {len(tract)} models, expected are {len(NAMES)}")
 
@@ -63,7 +64,11 @@ def table(folder: str | Path) -> str:
     rows.append(("this plugin, time to load", [f"{size['load_ms']:.0f} ms" for size in measured]))
     rows.append(("this plugin, peak memory", [f"{size['peak_bytes'] / 1e6:.0f} MB" for size in measured]))
     lines = ["| | " + " | ".join(NAMES.values()) + " |", "|---|" + "---:|" * len(NAMES)]
-    return "\n".join(lines + [f"| {title} | " + " | ".join(cells) + " |" for title, cells in rows])
+    lines += [f"| {title} | " + " | ".join(cells) + " |" for title, cells in rows]
+    machine = bench["machine"]
+    rough = "; the machine was busy, times are rough" if machine["load"] > 1 else ""
+    lines += ["", f"{machine['processor']}, {machine['cores']} cores, load {machine['load']:.1f} before timing{rough}."]
+    return "\n".join(lines)
 
 
 def _read(path: Path) -> dict:

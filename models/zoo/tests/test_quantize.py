@@ -160,7 +160,9 @@ def _measurements(folder):
     frames = {name: {"frame": ms} for name, ms in zip("abc", (100, 110, 70))}
     (folder / "onnxruntime.json").write_text(json.dumps(frames))
     size = {"load_ms": 300.0, "peak_bytes": 120e6, "people": [{"whole": 80.0}]}
-    (folder / "tract.json").write_text(json.dumps({"models": [{"disk_bytes": 12e6, "sizes": [size]}] * 3}))
+    machine = {"processor": "abacus", "cores": 2, "load": 3.0}
+    models = [{"disk_bytes": 12e6, "sizes": [size]}] * 3
+    (folder / "tract.json").write_text(json.dumps({"machine": machine, "models": models}))
 
 
 def test_the_table_has_a_column_for_each_model(tmp_path):
@@ -169,6 +171,7 @@ def test_the_table_has_a_column_for_each_model(tmp_path):
     assert "| photos: foreground IoU | 0.500 | 0.500 | 0.500 |" in rows
     assert "| synthetic: people found | - | - | - |" in rows
     assert "| ONNX Runtime, ms per frame | 100 (x1.00) | 110 (x1.10) | 70 (x0.70) |" in rows
+    assert rows[-1].startswith("abacus, 2 cores, load 3.0 before timing; the machine was busy")
     (tmp_path / "tract.json").unlink()
     with pytest.raises(int8_table.TableError, match="tract.json"):
         int8_table.table(tmp_path)

@@ -3,7 +3,7 @@
     python -m zoo.bench_onnxruntime MODEL_DIR... [--short-side N] [--rounds N] [--threads N] [--json FILE]
 
 A frame is 16:9 noise; the box head gets as many regions as the model keeps proposals, the DensePose head one person.
-Models take turns, so that what else the machine does slows all of them down; figures are medians in milliseconds, and
+Models take turns, and at beginning, so that what else the machine does slows all of them down; figures are medians in milliseconds, and
 for each model the ratio to the first.
 """
 
@@ -42,9 +42,11 @@ def measure(models: dict[str, ExportedModel], short_side: int | None, rounds: in
     """Median milliseconds of each stage and of a frame, by model."""
     tensors = {name: inputs(model, short_side) for name, model in models.items()}
     times = {name: {stage: [] for stage in STAGES} for name in models}
+    order = list(models.items())
     for round_ in range(rounds + 1):
+        order.append(order.pop(0))  # whoever begins is slower on a busy machine
         for stage in STAGES:
-            for name, model in models.items():
+            for name, model in order:
                 start = time.perf_counter()
                 getattr(model, stage)(tensors[name][stage])
                 if round_:  # the first one warms up

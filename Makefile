@@ -88,6 +88,16 @@ $(VENV)/ready: models/zoo/requirements.txt
 	$(VENV)/bin/pip install -q --disable-pip-version-check -r models/zoo/requirements.txt
 	touch $@
 
+SECONDS_EACH ?= 60
+
+# cargo-fuzz asks for a nightly compiler; RUSTC_BOOTSTRAP lets the stable one do, without the address sanitizer.
+.PHONY: fuzz
+fuzz: ## Throw random bytes at every parser, each for SECONDS_EACH (60); needs `cargo install cargo-fuzz`.
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
+	cd fuzz && cargo run --release --bin seeds
+	for target in packet sei jsonl coco manifest; do \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run -s none $$target -- -max_total_time=$(SECONDS_EACH) -rss_limit_mb=1024 -timeout=10 || exit 1; done
+
 .PHONY: bench
 bench: ## Milliseconds per stage and frame.
 	for threads in 1 2; do \

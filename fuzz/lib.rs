@@ -1,0 +1,33 @@
+//! The plugin's parsers by themselves: what fuzzing would else compile and instrument along with them, the network
+//! runtime and GStreamer, takes minutes and is not looked at here.
+#![allow(dead_code, reason = "the targets use a part of these files")]
+
+#[path = "../src/packet/mod.rs"]
+pub mod packet;
+#[path = "../src/person.rs"]
+pub mod person;
+#[path = "../src/records/mod.rs"]
+pub mod records;
+#[path = "../src/sei/mod.rs"]
+pub mod sei;
+#[path = "../src/estimator/error.rs"]
+pub mod error;
+#[path = "../src/image.rs"]
+pub mod image;
+#[path = "../src/estimator/manifest.rs"]
+pub mod manifest;
+
+use person::{IuvMap, Person, Persons};
+
+/// A frame with two people, for [seeds](../seeds.rs).
+pub fn people() -> Persons {
+    let person = |id: u32, width: usize, height: usize| {
+        let pixels = (0..width * height).flat_map(|i| match i % 5 {
+            0 => [0; 3],
+            k => [(id as usize + i / 7) as u8 % 24 + 1, (i * 3) as u8, (k * 40) as u8],
+        });
+        let iuv = IuvMap::new(width, height, pixels.collect()).expect("three bytes for each pixel");
+        Person { id, score: 1.0 / (id + 1) as f32, x: 3 - id as i32, y: 5, iuv }
+    };
+    Persons { width: 32, height: 24, age: 1, persons: vec![person(0, 9, 11), person(7, 16, 8)] }
+}

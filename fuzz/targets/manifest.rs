@@ -1,0 +1,9 @@
+//! Model manifests.
+#![no_main]
+
+use densepose_fuzz::manifest::Manifest;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let _ = Manifest::parse("model.json", data);
+});

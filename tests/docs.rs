@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use common::{command, output, root, tiny_model};
+use common::{command, command_with, output, plugins, root, tiny_model};
 use gst::prelude::*;
 
 /// README.md and every page of docs/, by name.
@@ -45,9 +45,11 @@ fn cut(part: &str, start: &str, replacement: &str) -> String {
     part.split_once(start).map_or(part, |(before, _)| before).to_owned() + replacement
 }
 
-/// A short clip, `in.mp4`, on which the small network finds people.
-fn clip(directory: &Path) {
-    let (mut launch, _plugins) = command("gst-launch-1.0");
+/// What pages take for granted: a short clip, `in.mp4`, on which the small network finds people, and a texture.
+fn material(directory: &Path, plugins: &tempfile::TempDir) {
+    let atlas = image::RgbImage::from_fn(64, 96, |x, y| image::Rgb([x as u8 * 4, y as u8 * 2, 200]));
+    atlas.save(directory.join("atlas.png")).unwrap();
+    let mut launch = command_with(plugins, "gst-launch-1.0");
     let pipeline = format!(
         "filesrc location={} ! pngdec ! imagefreeze num-buffers=4 ! videoconvert ! videoscale \
          ! video/x-raw,format=I420,width=160,height=120,framerate=25/1 ! x264enc ! mp4mux ! filesink location={}",
@@ -60,6 +62,7 @@ fn clip(directory: &Path) {
 
 #[test]
 fn every_pipeline_runs_and_writes_what_it_names() {
+    let plugins = plugins();
     for (page, text) in pages() {
         let lines = pipelines(&text);
         if lines.is_empty() {
@@ -67,10 +70,10 @@ fn every_pipeline_runs_and_writes_what_it_names() {
         }
         // The pipelines of a page run in its order, in one directory: one may read what another wrote.
         let scratch = tempfile::tempdir().unwrap();
-        clip(scratch.path());
+        material(scratch.path(), &plugins);
         for line in lines {
             let before = files(scratch.path());
-            let (mut shell, _plugins) = command("bash");
+            let mut shell = command_with(&plugins, "bash");
             shell.current_dir(scratch.path()).args(["-c", &runnable(&line)]);
             println!("{}: {line}", page.display());
             output(shell);

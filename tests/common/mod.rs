@@ -85,10 +85,21 @@ pub fn root() -> &'static Path {
 
 /// A program that finds the plugin, with a registry of its own; it is stopped should it hang.
 pub fn command(program: &str) -> (Command, tempfile::TempDir) {
-    // Cargo builds the library for this test beside the test program.
+    let plugins = plugins();
+    (command_with(&plugins, program), plugins)
+}
+
+/// A directory with the library that cargo built for this test, and for a registry.
+pub fn plugins() -> tempfile::TempDir {
+    // It lies beside the test program.
     let built = std::env::current_exe().unwrap().with_file_name("libgstdensepose.so");
     let plugins = tempfile::tempdir().unwrap();
     std::fs::copy(&built, plugins.path().join("libgstdensepose.so")).unwrap_or_else(|e| panic!("{built:?}: {e}"));
+    plugins
+}
+
+/// The same as [`command`] for several programs that share plugins and registry.
+pub fn command_with(plugins: &tempfile::TempDir, program: &str) -> Command {
     let mut command = Command::new("timeout");
     command
         .args(["600", program])
@@ -96,7 +107,7 @@ pub fn command(program: &str) -> (Command, tempfile::TempDir) {
         .env("GST_PLUGIN_PATH", plugins.path())
         .env("GST_REGISTRY", plugins.path().join("registry.bin"))
         .env("G_DEBUG", "fatal_warnings");
-    (command, plugins)
+    command
 }
 
 /// Runs to the end; its output, both streams.

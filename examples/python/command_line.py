@@ -59,14 +59,12 @@ def finder(name: str, properties: str, caps: str = "") -> str:
 
 def main(work: Callable[[], None]) -> None:
     """Runs a script to its end: errors in a line on stderr and status 1, Ctrl-C and SIGTERM as a normal end."""
-    interrupted = False
 
     def interrupt(*_) -> None:
-        nonlocal interrupted
-        # A second Ctrl-C must not disturb what the first has begun to end.
-        if not interrupted:
-            interrupted = True
-            raise KeyboardInterrupt
+        # A second Ctrl-C must not disturb what the first has begun to end, not even while Python itself ends.
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, signal.SIG_IGN)
+        raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)

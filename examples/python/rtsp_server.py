@@ -164,6 +164,8 @@ def work() -> None:
         return GLib.SOURCE_CONTINUE
 
     for name in (signal.SIGINT, signal.SIGTERM):
+        # GLib's handler takes over, and stays when Python, as it ends, gives up handlers of its own.
+        signal.signal(name, signal.SIG_IGN)
         GLib.unix_signal_add(GLib.PRIORITY_HIGH, name, end)
     print(f"{given.input} is served at {server.address()}, Ctrl-C ends", flush=True)
     loop.run()

@@ -55,11 +55,15 @@ class Player:
         """Opens the input once, so that what is wrong with it is told at the start, not to the first viewer."""
         pipeline = self._make()
         pipeline.set_state(Gst.State.PAUSED)
-        pipeline.get_state(10 * Gst.SECOND)
-        message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
+        result, _state, _pending = pipeline.get_state(10 * Gst.SECOND)
+        opened = result in (Gst.StateChangeReturn.SUCCESS, Gst.StateChangeReturn.NO_PREROLL)
+        # What failed may say so a little later than the change of state does.
+        message = pipeline.get_bus().timed_pop_filtered(0 if opened else 2 * Gst.SECOND, Gst.MessageType.ERROR)
         pipeline.set_state(Gst.State.NULL)
         if message:
             raise densepose.Error(_words(message))
+        if result == Gst.StateChangeReturn.FAILURE:
+            raise densepose.Error(f"the pipeline '{self.description}' does not start")
 
     def play(self, target: Gst.Element) -> None:
         self.stop(self.target)

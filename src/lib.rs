@@ -27,6 +27,8 @@ pub mod export;
 pub mod frame;
 pub mod image;
 pub mod import;
+#[doc(hidden)]
+pub mod kernels;
 pub mod meta;
 pub mod overlay;
 pub mod packet;

@@ -1,0 +1,350 @@
+//! Depthwise convolution: each channel with a kernel of its own.
+
+use std::ops::Range;
+
+use super::{
+    Clamp,
+    aligned::Aligned,
+    simd::{Isa, Kernel, Vector},
+};
+
+/// Weights of a depthwise convolution, packed for the processor at hand.
+pub struct Depthwise {
+    isa: Isa,
+    kernel: (usize, usize),
+    stride: usize,
+    dilation: usize,
+    channels: usize,
+    /// For each vector of channels, kernel rows x kernel columns x lanes. The last vector ends with the last channel and
+    /// so overlaps the one before it.
+    weights: Aligned,
+    /// A vector for each vector of channels.
+    bias: Aligned,
+}
+
+impl Depthwise {
+    /// `kernel` is (height, width), `weight(ky, kx, channel)`, `bias(channel)`. Stride and dilation are those along a
+    /// row; the rows are the caller's choice.
+    ///
+    /// # Panics
+    /// Where the kernel, stride or dilation is zero.
+    pub fn pack(
+        kernel: (usize, usize),
+        stride: usize,
+        dilation: usize,
+        channels: usize,
+        weight: impl Fn(usize, usize, usize) -> f32,
+        bias: impl Fn(usize) -> f32,
+    ) -> Self {
+        Self::pack_for(Isa::best(), kernel, stride, dilation, channels, weight, bias)
+    }
+
+    /// Like [`Self::pack`], to be computed with a given instruction set (or a narrower one where there are few channels).
+    pub fn pack_for(
+        isa: Isa,
+        kernel: (usize, usize),
+        stride: usize,
+        dilation: usize,
+        channels: usize,
+        weight: impl Fn(usize, usize, usize) -> f32,
+        bias: impl Fn(usize) -> f32,
+    ) -> Self {
+        assert!(kernel.0 * kernel.1 * stride * dilation > 0, "kernel {kernel:?}, stride {stride}, dilation {dilation}");
+        let isa = isa.narrower(channels);
+        let lanes = isa.lanes();
+        let vectors = channels.div_ceil(lanes);
+        let mut weights = Aligned::zeros(vectors * kernel.0 * kernel.1 * lanes);
+        let mut packed_bias = Aligned::zeros(vectors * lanes);
+        for vector in 0..vectors {
+            let first = first_channel(vector, lanes, channels);
+            for lane in 0..lanes {
+                packed_bias[vector * lanes + lane] = bias(first + lane);
+                for ky in 0..kernel.0 {
+                    for kx in 0..kernel.1 {
+                        let position = (vector * kernel.0 + ky) * kernel.1 + kx;
+                        weights[position * lanes + lane] = weight(ky, kx, first + lane);
+                    }
+                }
+            }
+        }
+        Self { isa, kernel, stride, dilation, channels, weights, bias: packed_bias }
+    }
+
+    /// One row of the result. `rows[ky]` is the input row (width x channels) under kernel row `ky`, `None` where it is
+    /// padding (zeros). `left` is the padding on the left in pixels; pixels right of the row's end are zeros, too. `out`
+    /// takes as many pixels as fit it.
+    ///
+    /// # Panics
+    /// Where the number of rows is not the kernel's height, rows differ in length, or a row or `out` is not a whole
+    /// number of pixels.
+    pub fn row(&self, rows: &[Option<&[f32]>], left: usize, out: &mut [f32], clamp: Clamp) {
+        if self.channels == 0 {
+            return;
+        }
+        assert_eq!(rows.len(), self.kernel.0, "one input row for each row of the kernel");
+        let length = rows.iter().flatten().next().map_or(0, |row| row.len());
+        assert!(rows.iter().flatten().all(|row| row.len() == length), "input rows of one length");
+        assert!(
+            length.is_multiple_of(self.channels) && out.len().is_multiple_of(self.channels),
+            "rows of whole pixels"
+        );
+        self.isa.run(Row {
+            filter: self,
+            rows,
+            width: length / self.channels,
+            left,
+            out: out.as_mut_ptr(),
+            out_width: out.len() / self.channels,
+            clamp,
+        });
+    }
+}
+
+/// The first channel of a vector of channels.
+#[inline(always)]
+fn first_channel(vector: usize, lanes: usize, channels: usize) -> usize {
+    (vector * lanes).min(channels - lanes)
+}
+
+/// A row to compute, its extents checked.
+struct Row<'a> {
+    filter: &'a Depthwise,
+    rows: &'a [Option<&'a [f32]>],
+    width: usize,
+    left: usize,
+    out: *mut f32,
+    out_width: usize,
+    clamp: Clamp,
+}
+
+impl Kernel for Row<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: `row` has checked the extents.
+        unsafe {
+            match (self.filter.kernel, self.filter.stride, self.filter.dilation) {
+                ((3, 3), 1, 1) => self.blocks::<V, 3, 1, 4>(),
+                ((3, 3), 2, 1) => self.blocks::<V, 3, 2, 4>(),
+                ((5, 5), 1, 1) => self.blocks::<V, 5, 1, 4>(),
+                ((5, 5), 2, 1) => self.blocks::<V, 5, 2, 4>(),
+                _ => self.pixels::<V>(0..self.out_width),
+            }
+        }
+    }
+}
+
+impl Row<'_> {
+    /// The row of a square kernel of size `K` with stride `S`, in blocks of `P` pixels where the kernel does not reach
+    /// beyond the input.
+    ///
+    /// # Safety
+    /// The processor has the instruction set; the row's extents are right.
+    #[inline(always)]
+    unsafe fn blocks<V: Vector, const K: usize, const S: usize, const P: usize>(&self) {
+        let first = self.left.div_ceil(S).min(self.out_width);
+        let end = match (self.width + self.left).checked_sub(K) {
+            Some(last) => (last / S + 1).min(self.out_width),
+            None => 0,
+        };
+        // SAFETY: the caller's promise; from `first` to `end`, all of the kernel lies on the input.
+        unsafe {
+            if end < first + P {
+                return self.pixels::<V>(0..self.out_width);
+            }
+            self.pixels::<V>(0..first);
+            for x in (first..end).step_by(P) {
+                // The last block overlaps the one before it.
+                self.block::<V, K, S, P>(x.min(end - P));
+            }
+            self.pixels::<V>(end..self.out_width);
+        }
+    }
+
+    /// `P` pixels from `x` on.
+    ///
+    /// # Safety
+    /// The processor has the instruction set; all inputs of these pixels exist.
+    #[inline(always)]
+    unsafe fn block<V: Vector, const K: usize, const S: usize, const P: usize>(&self, x: usize) {
+        let channels = self.filter.channels;
+        // SAFETY: the caller's promise; packing made the weights.
+        unsafe {
+            let start = (x * S - self.left) * channels;
+            let (low, high) = (V::splat(self.clamp.low), V::splat(self.clamp.high));
+            let mut weight = self.filter.weights.as_ptr();
+            for vector in 0..channels.div_ceil(V::LANES) {
+                let channel = first_channel(vector, V::LANES, channels);
+                let mut sums = [V::load(self.filter.bias.as_ptr().add(vector * V::LANES)); P];
+                for row in self.rows {
+                    if let Some(row) = row {
+                        let mut weights = [V::splat(0.0); K];
+                        for kx in 0..K {
+                            weights[kx] = V::load(weight.add(kx * V::LANES));
+                        }
+                        let input = row.as_ptr().add(start + channel);
+                        for i in 0..(P - 1) * S + K {
+                            let value = V::load(input.add(i * channels));
+                            for p in 0..P {
+                                if i >= p * S && i < p * S + K {
+                                    sums[p] = value.mul_add(weights[i - p * S], sums[p]);
+                                }
+                            }
+                        }
+                    }
+                    weight = weight.add(K * V::LANES);
+                }
+                let out = self.out.add(x * channels + channel);
+                for p in 0..P {
+                    sums[p].max(low).min(high).store(out.add(p * channels));
+                }
+            }
+        }
+    }
+
+    /// Pixels one by one, with those inputs that exist.
+    ///
+    /// # Safety
+    /// The processor has the instruction set; the row's extents are right.
+    #[inline(always)]
+    unsafe fn pixels<V: Vector>(&self, pixels: Range<usize>) {
+        let &Depthwise { kernel, stride, dilation, channels, .. } = self.filter;
+        // SAFETY: the caller's promise; packing made the weights.
+        unsafe {
+            let (low, high) = (V::splat(self.clamp.low), V::splat(self.clamp.high));
+            for x in pixels {
+                // Input pixels and padding count from the left padding's start.
+                let start = x * stride;
+                let first = self.left.saturating_sub(start).div_ceil(dilation).min(kernel.1);
+                let end = (self.left + self.width).saturating_sub(start).div_ceil(dilation).clamp(first, kernel.1);
+                for vector in 0..channels.div_ceil(V::LANES) {
+                    let channel = first_channel(vector, V::LANES, channels);
+                    let mut sum = V::load(self.filter.bias.as_ptr().add(vector * V::LANES));
+                    for (ky, row) in self.rows.iter().enumerate() {
+                        let Some(row) = row else { continue };
+                        let position = (vector * kernel.0 + ky) * kernel.1;
+                        for kx in first..end {
+                            let weight = V::load(self.filter.weights.as_ptr().add((position + kx) * V::LANES));
+                            let pixel = start + kx * dilation - self.left;
+                            let value = V::load(row.as_ptr().add(pixel * channels + channel));
+                            sum = value.mul_add(weight, sum);
+                        }
+                    }
+                    sum.max(low).min(high).store(self.out.add(x * channels + channel));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::testing::{clamped, numbers},
+        *,
+    };
+
+    struct Case {
+        kernel: (usize, usize),
+        stride: usize,
+        dilation: usize,
+        channels: usize,
+        width: usize,
+        left: usize,
+        out_width: usize,
+        /// Bit `ky`: that row is padding.
+        missing: usize,
+    }
+
+    fn check(isa: Isa, case: &Case) {
+        let &Case { kernel, stride, dilation, channels, width, left, out_width, missing } = case;
+        let input = numbers(1, kernel.0 * width * channels);
+        let weights = numbers(2, kernel.0 * kernel.1 * channels);
+        let bias = numbers(3, channels);
+        let weight = |ky: usize, kx: usize, channel: usize| weights[(ky * kernel.1 + kx) * channels + channel];
+        let filter = Depthwise::pack_for(isa, kernel, stride, dilation, channels, weight, |channel| bias[channel]);
+        let rows: Vec<Option<&[f32]>> = (0..kernel.0)
+            .map(|ky| (missing >> ky & 1 == 0).then(|| &input[ky * width * channels..][..width * channels]))
+            .collect();
+        let clamp = [Clamp::NONE, Clamp::RELU, Clamp { low: -0.5, high: 0.5 }][(channels + width) % 3];
+        let mut out = vec![77.0; out_width * channels];
+        filter.row(&rows, left, &mut out, clamp);
+        for x in 0..out_width {
+            for channel in 0..channels {
+                let mut sum = f64::from(bias[channel]);
+                for (ky, row) in rows.iter().enumerate() {
+                    for kx in 0..kernel.1 {
+                        let pixel = (x * stride + kx * dilation).checked_sub(left).filter(|&pixel| pixel < width);
+                        if let (Some(row), Some(pixel)) = (row, pixel) {
+                            sum += f64::from(row[pixel * channels + channel]) * f64::from(weight(ky, kx, channel));
+                        }
+                    }
+                }
+                let (got, expected) = (out[x * channels + channel], clamped(sum, clamp));
+                assert!(
+                    (f64::from(got) - expected).abs() < 1e-5,
+                    "{isa:?}, kernel {kernel:?}, stride {stride}, dilation {dilation}, {channels} channels, width \
+                     {width}, left {left}: {got} at {x}, {channel}, not {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn any_shape() {
+        for isa in Isa::available() {
+            for kernel in [(3, 3), (5, 5), (1, 1), (2, 4), (7, 7)] {
+                for (stride, dilation) in [(1, 1), (2, 1), (3, 1), (1, 2), (2, 3), (1, 6)] {
+                    for width in (1..=14usize).chain([31]) {
+                        let channels = 1 + (width * 5 + kernel.1 * 3 + stride * 11) % 41;
+                        let left = (kernel.1 - 1) * dilation / 2;
+                        let out_width = width.div_ceil(stride);
+                        let missing = [0, 1, 1 << (kernel.0 - 1), 3][width % 4];
+                        check(isa, &Case { kernel, stride, dilation, channels, width, left, out_width, missing });
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_channels() {
+        for isa in Isa::available() {
+            for channels in 1..=70 {
+                for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
+                    let (width, left) = (13usize, (kernel - 1) / 2);
+                    let kernel = (kernel, kernel);
+                    let out_width = width.div_ceil(stride);
+                    check(isa, &Case { kernel, stride, dilation: 1, channels, width, left, out_width, missing: 0 });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn padding_on_one_side_or_beyond_the_kernel() {
+        for isa in Isa::available() {
+            for (left, out_width) in [(0, 6), (0, 8), (0, 12), (2, 8), (5, 16), (9, 4)] {
+                for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
+                    let kernel = (kernel, kernel);
+                    let missing = 0;
+                    check(isa, &Case { kernel, stride, dilation: 1, channels: 9, width: 8, left, out_width, missing });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_of_padding_alone_is_the_bias() {
+        let filter = Depthwise::pack((3, 3), 1, 1, 2, |_, _, _| 1.0, |channel| channel as f32);
+        let mut out = [7.0; 6];
+        filter.row(&[None; 3], 1, &mut out, Clamp::NONE);
+        assert_eq!(out, [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "one length")]
+    fn rows_of_different_lengths_are_refused() {
+        let filter = Depthwise::pack((3, 3), 1, 1, 2, |_, _, _| 1.0, |_| 0.0);
+        filter.row(&[Some(&[0.0; 6]), Some(&[0.0; 4]), None], 1, &mut [0.0; 6], Clamp::NONE);
+    }
+}

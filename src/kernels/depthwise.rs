@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{
     Clamp,
     aligned::Aligned,
-    simd::{Isa, Kernel, Vector},
+    simd::{Isa, Kernel, Vector, first_of},
 };
 
 /// Weights of a depthwise convolution, packed for the processor at hand.
@@ -56,7 +56,7 @@ impl Depthwise {
         let mut weights = Aligned::zeros(vectors * kernel.0 * kernel.1 * lanes);
         let mut packed_bias = Aligned::zeros(vectors * lanes);
         for vector in 0..vectors {
-            let first = first_channel(vector, lanes, channels);
+            let first = first_of(vector, lanes, channels);
             for lane in 0..lanes {
                 packed_bias[vector * lanes + lane] = bias(first + lane);
                 for ky in 0..kernel.0 {
@@ -98,12 +98,6 @@ impl Depthwise {
             clamp,
         });
     }
-}
-
-/// The first channel of a vector of channels.
-#[inline(always)]
-fn first_channel(vector: usize, lanes: usize, channels: usize) -> usize {
-    (vector * lanes).min(channels - lanes)
 }
 
 /// A row to compute, its extents checked.
@@ -173,7 +167,7 @@ impl Row<'_> {
             let (low, high) = (V::splat(self.clamp.low), V::splat(self.clamp.high));
             let mut weight = self.filter.weights.as_ptr();
             for vector in 0..channels.div_ceil(V::LANES) {
-                let channel = first_channel(vector, V::LANES, channels);
+                let channel = first_of(vector, V::LANES, channels);
                 let mut sums = [V::load(self.filter.bias.as_ptr().add(vector * V::LANES)); P];
                 for row in self.rows {
                     if let Some(row) = row {
@@ -217,7 +211,7 @@ impl Row<'_> {
                 let first = self.left.saturating_sub(start).div_ceil(dilation).min(kernel.1);
                 let end = (self.left + self.width).saturating_sub(start).div_ceil(dilation).clamp(first, kernel.1);
                 for vector in 0..channels.div_ceil(V::LANES) {
-                    let channel = first_channel(vector, V::LANES, channels);
+                    let channel = first_of(vector, V::LANES, channels);
                     let mut sum = V::load(self.filter.bias.as_ptr().add(vector * V::LANES));
                     for (ky, row) in self.rows.iter().enumerate() {
                         let Some(row) = row else { continue };

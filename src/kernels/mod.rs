@@ -1,4 +1,5 @@
-//! The network's arithmetic on plain slices of float32: products of matrices, depthwise convolution.
+//! The network's arithmetic on plain slices of float32: products of matrices, depthwise and dense 3x3
+//! convolution.
 //!
 //! Pictures lie channels last (height, width, channels). Every function is single-threaded, checks the extents of its
 //! slices once at entry and panics where they do not fit, like indexing. [`simd`] is the only place that knows
@@ -11,6 +12,7 @@ mod aligned;
 pub mod depthwise;
 pub mod gemm;
 pub mod simd;
+pub mod winograd;
 
 /// Bounds of a result: what an activation function makes of it.
 #[derive(Clone, Copy, Debug, PartialEq)]

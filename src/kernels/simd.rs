@@ -78,6 +78,13 @@ pub trait Kernel {
     unsafe fn run<V: Vector>(self);
 }
 
+/// The first of `count` numbers that a vector takes, where all vectors are to be full: the last ends with the last number,
+/// and so overlaps the one before it. There are at least `lanes` numbers.
+#[inline(always)]
+pub fn first_of(vector: usize, lanes: usize, count: usize) -> usize {
+    (vector * lanes).min(count - lanes)
+}
+
 /// An instruction set that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Set);

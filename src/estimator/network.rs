@@ -4,6 +4,8 @@
 //! A program runs in any number of [`Runner`]s, one for each thread that uses it.
 
 mod expand;
+mod layout;
+mod lower;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -12,6 +14,8 @@ use tract_onnx::prelude::multithread::Executor;
 use tract_onnx::prelude::*;
 
 use self::expand::expand_weights;
+pub use self::layout::Layout;
+use self::lower::lower;
 use super::error::{Error, Result};
 use super::model::File;
 use crate::lock;
@@ -20,12 +24,16 @@ use crate::lock;
 pub struct Graph {
     file: String,
     model: InferenceModel,
+    /// Of the input.
+    input: Layout,
+    /// Of each output.
+    outputs: Vec<Layout>,
 }
 
 impl Graph {
     /// Reads the network in `file`, which must have the one input `input` and at least the outputs `outputs`; they
-    /// come out in this order.
-    pub fn load(file: &File, input: &str, outputs: &[&str]) -> Result<Self> {
+    /// come out in this order. Each is taken and given in its layout, whatever the file has.
+    pub fn load(file: &File, (input, layout): (&str, Layout), outputs: &[(&str, Layout)]) -> Result<Self> {
         let fail = |problem| Error::Network { file: file.name.clone(), problem };
         let parse = || {
             let onnx = onnx().with_ignore_value_info(true);
@@ -43,18 +51,26 @@ impl Graph {
         let outlet_of = |name: &&str| model.outputs.iter().copied().find(|&o| model.outlet_label(o) == Some(name));
         let wanted: Vec<OutletId> = outputs
             .iter()
-            .map(|name| outlet_of(name).ok_or_else(|| fail(format!("has no output \"{name}\" as the manifest says"))))
+            .map(|(name, _)| {
+                outlet_of(name).ok_or_else(|| fail(format!("has no output \"{name}\" as the manifest says")))
+            })
             .collect::<Result<_>>()?;
         model.outputs = wanted;
-        Ok(Self { file: file.name.clone(), model })
+        let outputs = outputs.iter().map(|&(_, layout)| layout).collect();
+        Ok(Self { file: file.name.clone(), model, input: layout, outputs })
     }
 
-    /// Compiles the network for an input of this shape (a fraction of a second).
-    pub fn program(&self, shape: [usize; 4]) -> Result<Program> {
+    /// Compiles the network for items of this shape, (channels, rows, columns) whatever the input's layout (a fraction
+    /// of a second).
+    pub fn program(&self, item: [usize; 3]) -> Result<Program> {
         let fail = |problem| Error::Network { file: self.file.clone(), problem };
+        let shape = [1, item[0], item[1], item[2]];
+        let compile = || {
+            let typed = self.model.clone().with_input_fact(0, f32::fact(shape).into())?.into_typed()?;
+            lower(&typed, self.input, &self.outputs)?.into_optimized().map(Arc::new)
+        };
         let model =
-            guarded(|| self.model.clone().with_input_fact(0, f32::fact(shape).into())?.into_optimized().map(Arc::new))
-                .map_err(|cause| fail(format!("does not run on an input of {shape:?}: {cause}")))?;
+            guarded(compile).map_err(|cause| fail(format!("does not run on an input of {shape:?}: {cause}")))?;
         let outputs = (0..model.outputs.len())
             .map(|i| {
                 let fact = model.output_fact(i).ok()?;
@@ -63,27 +79,30 @@ impl Graph {
             })
             .collect::<Option<_>>()
             .ok_or_else(|| fail("has outputs of unknown shape, or that are no 32-bit floats".into()))?;
-        Ok(Program { file: self.file.clone(), model, input: shape, outputs })
+        let input = self.input.arrange(&shape);
+        Ok(Program { file: self.file.clone(), model, item, input, outputs })
     }
 }
 
-/// A network compiled for one input shape.
+/// A network compiled for items of one shape.
 pub struct Program {
     file: String,
     model: Arc<TypedModel>,
-    input: [usize; 4],
+    item: [usize; 3],
+    /// Shapes for one item, in their layouts.
+    input: Vec<usize>,
     outputs: Vec<Vec<usize>>,
 }
 
 impl Program {
-    /// Shapes of the outputs.
+    /// Shapes of the outputs for one item, in their layouts.
     pub fn outputs(&self) -> &[Vec<usize>] {
         &self.outputs
     }
 
-    /// Shape of the input.
-    pub fn input(&self) -> [usize; 4] {
-        self.input
+    /// What it was compiled for: (channels, rows, columns).
+    pub fn item(&self) -> [usize; 3] {
+        self.item
     }
 
     /// Complains unless output `index`, called `name`, has the expected shape; `None` stands for any length.
@@ -113,7 +132,7 @@ impl Program {
         let plan = guarded(|| TypedSimplePlan::new_with_options(self.model.clone(), &options)).map_err(fail)?;
         let state = guarded(|| plan.spawn()).map_err(fail)?;
         let input = guarded(|| Tensor::zero::<f32>(&self.input)).map_err(fail)?;
-        Ok(Runner { file: self.file.clone(), plan, state, input: Arc::new(input) })
+        Ok(Runner { file: self.file.clone(), plan, state, input: Arc::new(input), items: Vec::new() })
     }
 }
 
@@ -122,23 +141,44 @@ pub struct Runner {
     file: String,
     plan: Arc<TypedSimplePlan>,
     state: TypedSimpleState,
+    /// One item.
     input: Arc<Tensor>,
+    /// All of them.
+    items: Vec<f32>,
 }
 
 impl Runner {
-    /// The input, to be filled before [`run`](Self::run); it keeps what was written last.
-    pub fn input(&mut self) -> &mut [f32] {
-        // Nobody else holds the tensor between runs, so nothing is copied here; its type was given when it was made.
-        let view = Arc::make_mut(&mut self.input).to_plain_array_view_mut::<f32>();
-        view.ok().and_then(|view| view.into_slice()).unwrap_or_default()
+    /// The input for so many items, one after the other, to be filled before [`run`](Self::run); it keeps what was
+    /// written last.
+    pub fn input(&mut self, count: usize) -> &mut [f32] {
+        self.items.resize(count * self.input.len(), 0.0);
+        &mut self.items
     }
 
-    /// Runs the network on the input.
+    /// Runs the network on the input. The outputs have as many items as the input.
     pub fn run(&mut self) -> Result<Vec<Output>> {
+        let mut outputs: Vec<Output> = Vec::new();
+        let length = self.input.len();
+        for start in (0..self.items.len()).step_by(length.max(1)) {
+            // Nobody else holds the tensor between runs, so nothing is copied here but the values.
+            let view = Arc::make_mut(&mut self.input).to_plain_array_view_mut::<f32>();
+            if let Some(values) = view.ok().and_then(|view| view.into_slice()) {
+                values.copy_from_slice(&self.items[start..start + length]);
+            }
+            let values = self.run_item()?;
+            match outputs.is_empty() {
+                true => outputs = values,
+                false => outputs.iter_mut().zip(values).for_each(|(output, value)| output.append(value)),
+            }
+        }
+        Ok(outputs)
+    }
+
+    fn run_item(&mut self) -> Result<Vec<Output>> {
         let input = TValue::from_const(self.input.clone());
         let outcome = guarded(|| self.state.run(tvec![input]));
         match outcome {
-            Ok(values) => Ok(values.into_iter().map(Output).collect()),
+            Ok(values) => Ok(values.into_iter().map(Output::new).collect()),
             Err(problem) => {
                 // A run that broke off leaves intermediate values behind.
                 if let Ok(state) = guarded(|| self.plan.spawn()) {
@@ -151,18 +191,47 @@ impl Runner {
 }
 
 /// What a network put out.
-pub struct Output(TValue);
+pub struct Output {
+    dims: [usize; 4],
+    values: Values,
+}
+
+enum Values {
+    /// Of one run.
+    Tensor(TValue),
+    /// Of several.
+    Joined(Vec<f32>),
+}
 
 impl Output {
-    /// The shape, with 1 for axes that it does not have.
+    fn new(value: TValue) -> Self {
+        let dims = std::array::from_fn(|axis| value.shape().get(axis).copied().unwrap_or(1));
+        Self { dims, values: Values::Tensor(value) }
+    }
+
+    /// Adds the items of `other`, of the same shape, to its own.
+    fn append(&mut self, other: Self) {
+        self.dims[0] += other.dims[0];
+        if let Values::Tensor(_) = self.values {
+            self.values = Values::Joined(self.data().to_vec());
+        }
+        if let Values::Joined(values) = &mut self.values {
+            values.extend_from_slice(other.data());
+        }
+    }
+
+    /// The shape in the output's layout, items first, with 1 for axes that it does not have.
     pub fn dims(&self) -> [usize; 4] {
-        std::array::from_fn(|axis| self.0.shape().get(axis).copied().unwrap_or(1))
+        self.dims
     }
 
     /// The values, last axis fastest.
     pub fn data(&self) -> &[f32] {
-        // Programs with outputs of another type are refused when they are made.
-        self.0.as_plain_ram().and_then(|view| view.as_slice().ok()).unwrap_or_default()
+        match &self.values {
+            // Programs with outputs of another type are refused when they are made.
+            Values::Tensor(tensor) => tensor.as_plain_ram().and_then(|view| view.as_slice().ok()).unwrap_or_default(),
+            Values::Joined(values) => values,
+        }
     }
 }
 
@@ -301,7 +370,7 @@ mod tests {
     fn eight_bit_weights_are_expanded_on_loading() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny-int8/densepose_head.onnx");
         let file = File { name: path.into(), bytes: std::fs::read(path).unwrap().into() };
-        let graph = Graph::load(&file, "rois", &["fine"]).unwrap();
+        let graph = Graph::load(&file, ("rois", Layout::ChannelsFirst), &[("fine", Layout::ChannelsFirst)]).unwrap();
         let constants =
             graph.model.nodes.iter().filter_map(|node| node.op_as::<tract_onnx::tract_hir::ops::konst::Const>());
         let types: Vec<_> = constants.map(|c| (c.val().len(), c.val().datum_type())).collect();

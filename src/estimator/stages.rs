@@ -7,7 +7,7 @@ use super::detections::Verdict;
 use super::error::Result;
 use super::manifest::{Manifest, Pooler};
 use super::model::{File, Model};
-use super::network::{Graph, Output, Program, Runner, Threads};
+use super::network::{Graph, Layout, Output, Program, Runner, Threads};
 use super::roi_align::{FeatureMap, RoiAlign, level_of};
 use super::timings::{Stage, Timings};
 use crate::person::PARTS;
@@ -23,18 +23,19 @@ impl Trunk {
     pub fn load(model: &Model) -> Result<Self> {
         let manifest = model.manifest();
         let levels = manifest.rpn.levels.iter().flat_map(|l| [&l.objectness, &l.deltas]);
-        let outputs: Vec<&str> = manifest.features.iter().map(|f| &f.output).chain(levels).map(|s| &**s).collect();
-        let graph = Graph::load(model.trunk(), &manifest.input.name, &outputs)?;
+        let outputs = manifest.features.iter().map(|f| &f.output).chain(levels);
+        let outputs: Vec<_> = outputs.map(|name| (&**name, Layout::ChannelsFirst)).collect();
+        let graph = Graph::load(model.trunk(), (&manifest.input.name, Layout::ChannelsFirst), &outputs)?;
         Ok(Self { graph, ready: None })
     }
 
     /// Makes ready for inputs of this size, unless it is.
     pub fn prepare(&mut self, manifest: &Manifest, (width, height): (usize, usize), threads: &Threads) -> Result<()> {
-        let shape = [1, 3, height, width];
-        if self.ready.as_ref().is_none_or(|(program, _)| program.input() != shape) {
+        let item = [3, height, width];
+        if self.ready.as_ref().is_none_or(|(program, _)| program.item() != item) {
             // The old one's memory is not needed beside the new one's.
             self.ready = None;
-            let program = self.graph.program(shape)?;
+            let program = self.graph.program(item)?;
             check_trunk(&program, manifest)?;
             let runner = program.runner(threads)?;
             self.ready = Some((program, runner));
@@ -52,7 +53,7 @@ impl Trunk {
 
     /// Input (3, height, width) of the size prepared for; empty before.
     pub fn input(&mut self) -> &mut [f32] {
-        self.ready.as_mut().map(|(_, runner)| runner.input()).unwrap_or_default()
+        self.ready.as_mut().map(|(_, runner)| runner.input(1)).unwrap_or_default()
     }
 
     /// Runs the trunk on its input; before [`prepare`](Self::prepare) it sees nothing.
@@ -66,7 +67,7 @@ impl Trunk {
 }
 
 fn check_trunk(program: &Program, manifest: &Manifest) -> Result<()> {
-    let [_, _, height, width] = program.input();
+    let [_, height, width] = program.item();
     let mut index = 0;
     for f in &manifest.features {
         program.expect(
@@ -158,8 +159,9 @@ impl Head {
         let cutter = Cutter::new(pooler, manifest);
         let channels = cutter.features.first().map_or(0, |&f| manifest.features[f].channels);
         let resolution = pooler.resolution;
-        let graph = Graph::load(file, &pooler.input, outputs)?;
-        let program = graph.program([1, channels, resolution, resolution])?;
+        let outputs: Vec<_> = outputs.iter().map(|&name| (name, Layout::ChannelsFirst)).collect();
+        let graph = Graph::load(file, (&pooler.input, Layout::ChannelsFirst), &outputs)?;
+        let program = graph.program([channels, resolution, resolution])?;
         let (alone, workers) = Self::runners(&program, threads)?;
         Ok(Self { cutter, program, alone, workers, threads: threads.clone() })
     }
@@ -209,7 +211,7 @@ impl BoxHead {
     pub fn judge(&mut self, features: &[FeatureMap], proposals: &[Scored], timings: &Timings) -> Result<Vec<Verdict>> {
         let cutter = self.head.cutter.clone();
         self.head.each(proposals.len(), |runner, i| {
-            timings.time(Stage::BoxPooling, || cutter.cut(features, &proposals[i].rect, runner.input()));
+            timings.time(Stage::BoxPooling, || cutter.cut(features, &proposals[i].rect, runner.input(1)));
             let outputs = timings.time(Stage::BoxHead, || runner.run())?;
             let deltas = outputs[1].data().first_chunk().copied().unwrap_or_default();
             Ok(Verdict { logits: outputs[0].data().to_vec(), deltas })
@@ -253,7 +255,7 @@ impl DensePoseHead {
     ) -> Result<Vec<T>> {
         let cutter = self.head.cutter.clone();
         self.head.each(boxes.len(), |runner, i| {
-            timings.time(Stage::DensePosePooling, || cutter.cut(features, &boxes[i], runner.input()));
+            timings.time(Stage::DensePosePooling, || cutter.cut(features, &boxes[i], runner.input(1)));
             let outputs = timings.time(Stage::DensePoseHead, || runner.run())?;
             let [coarse, fine, u, v] = std::array::from_fn(|i| {
                 let [_, channels, height, width] = outputs[i].dims();

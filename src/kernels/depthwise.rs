@@ -1,7 +1,5 @@
 //! Depthwise convolution: each channel with a kernel of its own.
 
-use std::ops::Range;
-
 use super::{
     Clamp,
     aligned::Aligned,
@@ -117,54 +115,58 @@ impl Kernel for Row<'_> {
         // SAFETY: `row` has checked the extents.
         unsafe {
             match (self.filter.kernel, self.filter.stride, self.filter.dilation) {
-                ((3, 3), 1, 1) => self.blocks::<V, 3, 1, 4>(),
+                ((3, 3), 1, 1) => self.blocks::<V, 3, 1, 6>(),
                 ((3, 3), 2, 1) => self.blocks::<V, 3, 2, 4>(),
-                ((5, 5), 1, 1) => self.blocks::<V, 5, 1, 4>(),
+                ((5, 5), 1, 1) => self.blocks::<V, 5, 1, 6>(),
                 ((5, 5), 2, 1) => self.blocks::<V, 5, 2, 4>(),
-                _ => self.pixels::<V>(0..self.out_width),
+                _ => self.blocks::<V, 0, 0, 8>(),
             }
         }
     }
 }
 
 impl Row<'_> {
-    /// The row of a square kernel of size `K` with stride `S`, in blocks of `P` pixels where the kernel does not reach
-    /// beyond the input.
+    /// The whole row in blocks of `P` pixels, with a square kernel of size `K`, stride `S` and dilation 1, or with any
+    /// others where `K` is 0.
     ///
     /// # Safety
     /// The processor has the instruction set; the row's extents are right.
     #[inline(always)]
     unsafe fn blocks<V: Vector, const K: usize, const S: usize, const P: usize>(&self) {
-        let first = self.left.div_ceil(S).min(self.out_width);
-        let end = match (self.width + self.left).checked_sub(K) {
-            Some(last) => (last / S + 1).min(self.out_width),
-            None => 0,
-        };
-        // SAFETY: the caller's promise; from `first` to `end`, all of the kernel lies on the input.
+        // SAFETY: the caller's promise.
         unsafe {
-            if end < first + P {
-                return self.pixels::<V>(0..self.out_width);
-            }
-            self.pixels::<V>(0..first);
-            for x in (first..end).step_by(P) {
+            let Some(last) = self.out_width.checked_sub(P) else {
+                for x in 0..self.out_width {
+                    self.any::<V, 1>(x);
+                }
+                return;
+            };
+            for x in (0..self.out_width).step_by(P) {
                 // The last block overlaps the one before it.
-                self.block::<V, K, S, P>(x.min(end - P));
+                let x = x.min(last);
+                if K == 0 {
+                    self.any::<V, P>(x);
+                } else if x * S >= self.left && (x + P - 1) * S + K <= self.left + self.width {
+                    self.dense::<V, K, S, P, false>(x);
+                } else {
+                    self.dense::<V, K, S, P, true>(x);
+                }
             }
-            self.pixels::<V>(end..self.out_width);
         }
     }
 
-    /// `P` pixels from `x` on.
+    /// `P` pixels from `x` on, with a square kernel of size `K`, stride `S` and dilation 1: each input is read
+    /// once for all pixels that it is part of. At a `BORDER`, inputs may not exist.
     ///
     /// # Safety
-    /// The processor has the instruction set; all inputs of these pixels exist.
+    /// The processor has the instruction set; the row's extents are right.
     #[inline(always)]
-    unsafe fn block<V: Vector, const K: usize, const S: usize, const P: usize>(&self, x: usize) {
+    unsafe fn dense<V: Vector, const K: usize, const S: usize, const P: usize, const BORDER: bool>(&self, x: usize) {
         let channels = self.filter.channels;
-        // SAFETY: the caller's promise; packing made the weights.
+        let start = (x * S).wrapping_sub(self.left).wrapping_mul(channels);
+        let existing = self.left.saturating_sub(x * S)..(self.left + self.width).saturating_sub(x * S);
+        // SAFETY: the caller's promise; packing made the weights. Only existing inputs are read.
         unsafe {
-            let start = (x * S - self.left) * channels;
-            let (low, high) = (V::splat(self.clamp.low), V::splat(self.clamp.high));
             let mut weight = self.filter.weights.as_ptr();
             for vector in 0..channels.div_ceil(V::LANES) {
                 let channel = first_of(vector, V::LANES, channels);
@@ -175,9 +177,12 @@ impl Row<'_> {
                         for kx in 0..K {
                             weights[kx] = V::load(weight.add(kx * V::LANES));
                         }
-                        let input = row.as_ptr().add(start + channel);
+                        let input = row.as_ptr().wrapping_add(start.wrapping_add(channel));
                         for i in 0..(P - 1) * S + K {
-                            let value = V::load(input.add(i * channels));
+                            if BORDER && !(existing.start <= i && i < existing.end) {
+                                continue;
+                            }
+                            let value = V::load(input.wrapping_add(i * channels));
                             for p in 0..P {
                                 if i >= p * S && i < p * S + K {
                                     sums[p] = value.mul_add(weights[i - p * S], sums[p]);
@@ -187,44 +192,69 @@ impl Row<'_> {
                     }
                     weight = weight.add(K * V::LANES);
                 }
-                let out = self.out.add(x * channels + channel);
-                for p in 0..P {
-                    sums[p].max(low).min(high).store(out.add(p * channels));
-                }
+                self.store(x, channel, sums);
             }
         }
     }
 
-    /// Pixels one by one, with those inputs that exist.
+    /// `P` pixels from `x` on, with any kernel: each with those inputs that exist.
     ///
     /// # Safety
     /// The processor has the instruction set; the row's extents are right.
     #[inline(always)]
-    unsafe fn pixels<V: Vector>(&self, pixels: Range<usize>) {
+    unsafe fn any<V: Vector, const P: usize>(&self, x: usize) {
         let &Depthwise { kernel, stride, dilation, channels, .. } = self.filter;
-        // SAFETY: the caller's promise; packing made the weights.
+        let existing = self.left..self.left + self.width;
+        // SAFETY: the caller's promise; packing made the weights. Only existing inputs are read.
         unsafe {
-            let (low, high) = (V::splat(self.clamp.low), V::splat(self.clamp.high));
-            for x in pixels {
-                // Input pixels and padding count from the left padding's start.
-                let start = x * stride;
-                let first = self.left.saturating_sub(start).div_ceil(dilation).min(kernel.1);
-                let end = (self.left + self.width).saturating_sub(start).div_ceil(dilation).clamp(first, kernel.1);
-                for vector in 0..channels.div_ceil(V::LANES) {
-                    let channel = first_of(vector, V::LANES, channels);
-                    let mut sum = V::load(self.filter.bias.as_ptr().add(vector * V::LANES));
-                    for (ky, row) in self.rows.iter().enumerate() {
-                        let Some(row) = row else { continue };
-                        let position = (vector * kernel.0 + ky) * kernel.1;
-                        for kx in first..end {
-                            let weight = V::load(self.filter.weights.as_ptr().add((position + kx) * V::LANES));
-                            let pixel = start + kx * dilation - self.left;
-                            let value = V::load(row.as_ptr().add(pixel * channels + channel));
-                            sum = value.mul_add(weight, sum);
+            let mut weight = self.filter.weights.as_ptr();
+            for vector in 0..channels.div_ceil(V::LANES) {
+                let channel = first_of(vector, V::LANES, channels);
+                let mut sums = [V::load(self.filter.bias.as_ptr().add(vector * V::LANES)); P];
+                for row in self.rows {
+                    for kx in 0..kernel.1 {
+                        if let Some(row) = row {
+                            let weight = V::load(weight.add(kx * V::LANES));
+                            // Pixels are counted from the left padding's start.
+                            let first = x * stride + kx * dilation;
+                            let input = row.as_ptr().wrapping_add(channel);
+                            if existing.start <= first && first + (P - 1) * stride < existing.end {
+                                let input = input.add((first - self.left) * channels);
+                                for p in 0..P {
+                                    let value = V::load(input.add(p * stride * channels));
+                                    sums[p] = value.mul_add(weight, sums[p]);
+                                }
+                                continue;
+                            }
+                            for p in 0..P {
+                                let pixel = first + p * stride;
+                                if existing.start <= pixel && pixel < existing.end {
+                                    let value = V::load(input.add((pixel - self.left) * channels));
+                                    sums[p] = value.mul_add(weight, sums[p]);
+                                }
+                            }
                         }
                     }
-                    sum.max(low).min(high).store(self.out.add(x * channels + channel));
+                    weight = weight.add(kernel.1 * V::LANES);
                 }
+                self.store(x, channel, sums);
+            }
+        }
+    }
+
+    /// Clamps and writes a vector of channels of pixels from `x` on.
+    ///
+    /// # Safety
+    /// The result has these pixels.
+    #[inline(always)]
+    unsafe fn store<V: Vector, const P: usize>(&self, x: usize, channel: usize, sums: [V; P]) {
+        let channels = self.filter.channels;
+        // SAFETY: the caller's promise; there is a vector, so there are its instructions.
+        unsafe {
+            let (low, high) = (V::splat(self.clamp.low), V::splat(self.clamp.high));
+            let out = self.out.add(x * channels + channel);
+            for p in 0..P {
+                sums[p].max(low).min(high).store(out.add(p * channels));
             }
         }
     }

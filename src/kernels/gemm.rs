@@ -49,7 +49,8 @@ impl Weights {
         Self::pack_for(Isa::best(), depth, columns, weight, bias)
     }
 
-    /// Like [`Self::pack`], to be computed with a given instruction set.
+    /// Like [`Self::pack`], to be computed with a given instruction set, or with shorter vectors than its own where these
+    /// would be filled badly.
     pub fn pack_for(
         isa: Isa,
         depth: usize,
@@ -57,6 +58,9 @@ impl Weights {
         weight: impl Fn(usize, usize) -> f32,
         bias: impl Fn(usize) -> f32,
     ) -> Self {
+        let shorter = isa.narrower(8);
+        let waste = columns.next_multiple_of(isa.lanes()) - columns.next_multiple_of(shorter.lanes());
+        let isa = if waste > columns / 4 { shorter } else { isa };
         let lanes = isa.lanes();
         let padded = columns.next_multiple_of(lanes);
         let mut panels = Aligned::zeros(padded * depth);
@@ -256,7 +260,7 @@ fn block_height(inputs: usize, columns: usize) -> usize {
     if inputs * columns * size_of::<f32>() <= SMALL {
         return 24;
     }
-    (BLOCK / size_of::<f32>() / (inputs + columns)).next_multiple_of(24).max(48)
+    (BLOCK / size_of::<f32>() / inputs).next_multiple_of(24).max(48)
 }
 
 /// Rows of one panel.
@@ -299,7 +303,12 @@ impl Kernel for Narrow<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: the rows are the strip's.
-        unsafe { tiles!(self.0, 1, 12, [1 2 3 4 5 6 7 8 9 10 11]) }
+        unsafe {
+            match V::REGISTERS {
+                32 => tiles!(self.0, 1, 12, [1 2 3 4 5 6 7 8 9 10 11]),
+                _ => tiles!(self.0, 1, 8, [1 2 3 4 5 6 7]),
+            }
+        }
     }
 }
 
@@ -307,7 +316,12 @@ impl Kernel for Pair<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: the rows are the strip's.
-        unsafe { tiles!(self.0, 2, 6, [1 2 3 4 5]) }
+        unsafe {
+            match V::REGISTERS {
+                32 => tiles!(self.0, 2, 12, [1 2 3 4 5 6 7 8 9 10 11]),
+                _ => tiles!(self.0, 2, 6, [1 2 3 4 5]),
+            }
+        }
     }
 }
 
@@ -315,7 +329,13 @@ impl Kernel for Triple<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: the rows are the strip's.
-        unsafe { tiles!(self.0, 3, 3, [1 2]) }
+        unsafe {
+            match V::REGISTERS {
+                32 => tiles!(self.0, 3, 8, [1 2 3 4 5 6 7]),
+                // Four rows would fill 16 registers, and compilers do not manage with none to spare.
+                _ => tiles!(self.0, 3, 3, [1 2]),
+            }
+        }
     }
 }
 

@@ -94,6 +94,8 @@ enum Set {
     Scalar,
     Portable,
     #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "aarch64")]
     Neon,
@@ -101,6 +103,8 @@ enum Set {
 
 /// All sets of this architecture, the best first.
 const SETS: &[Set] = &[
+    #[cfg(target_arch = "x86_64")]
+    Set::Avx512,
     #[cfg(target_arch = "x86_64")]
     Set::Avx2,
     #[cfg(target_arch = "aarch64")]
@@ -113,6 +117,8 @@ impl Set {
     fn is_available(self) -> bool {
         match self {
             Set::Scalar | Set::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => is_x86_feature_detected!("avx512f"),
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "aarch64")]
@@ -144,6 +150,8 @@ impl Isa {
             Set::Scalar => f32::LANES,
             Set::Portable => Portable::LANES,
             #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => x86::Avx512::LANES,
+            #[cfg(target_arch = "x86_64")]
             Set::Avx2 => x86::Avx2::LANES,
             #[cfg(target_arch = "aarch64")]
             Set::Neon => arm::Neon::LANES,
@@ -157,6 +165,8 @@ impl Isa {
             match self.0 {
                 Set::Scalar => f32::apart(kernel),
                 Set::Portable => Portable::apart(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx512 => x86::Avx512::apart(kernel),
                 #[cfg(target_arch = "x86_64")]
                 Set::Avx2 => x86::Avx2::apart(kernel),
                 #[cfg(target_arch = "aarch64")]
@@ -340,6 +350,66 @@ mod x86 {
         unsafe fn apart<K: Kernel>(kernel: K) {
             unsafe { kernel.run::<Self>() }
         }
+    }
+
+    #[derive(Clone, Copy)]
+    pub struct Avx512(__m512);
+
+    impl Vector for Avx512 {
+        const LANES: usize = 16;
+        const REGISTERS: usize = 32;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            Self(unsafe { _mm512_set1_ps(value) })
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            Self(unsafe { _mm512_loadu_ps(from) })
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm512_storeu_ps(to, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn load_first(from: *const f32, count: usize) -> Self {
+            Self(unsafe { _mm512_maskz_loadu_ps(first(count), from) })
+        }
+        #[inline(always)]
+        unsafe fn store_first(self, to: *mut f32, count: usize) {
+            unsafe { _mm512_mask_storeu_ps(to, first(count), self.0) }
+        }
+        #[inline(always)]
+        fn mul_add(self, factor: Self, addend: Self) -> Self {
+            Self(unsafe { _mm512_fmadd_ps(self.0, factor.0, addend.0) })
+        }
+        #[inline(always)]
+        fn add(self, other: Self) -> Self {
+            Self(unsafe { _mm512_add_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        fn sub(self, other: Self) -> Self {
+            Self(unsafe { _mm512_sub_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        fn max(self, other: Self) -> Self {
+            Self(unsafe { _mm512_max_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        fn min(self, other: Self) -> Self {
+            Self(unsafe { _mm512_min_ps(self.0, other.0) })
+        }
+        #[inline(never)]
+        #[target_feature(enable = "avx512f")]
+        unsafe fn apart<K: Kernel>(kernel: K) {
+            unsafe { kernel.run::<Self>() }
+        }
+    }
+
+    /// A mask of the first `count` lanes, at most 16.
+    #[inline(always)]
+    fn first(count: usize) -> __mmask16 {
+        (0xffff_u32 >> (16 - count)) as __mmask16
     }
 }
 

@@ -140,8 +140,8 @@ fn depthwise(bencher: Bencher, Filter { height, width, channels, kernel, stride,
         let mut rows = [None; 5];
         let rows_in = |y: usize| input.chunks_exact(width * stride * channels).nth(y);
         for (y, out) in out.get().chunks_exact_mut(width * channels).enumerate() {
-            for ky in 0..kernel {
-                rows[ky] = (y * stride + ky * dilation).checked_sub(padding).and_then(rows_in);
+            for (ky, row) in rows[..kernel].iter_mut().enumerate() {
+                *row = (y * stride + ky * dilation).checked_sub(padding).and_then(rows_in);
             }
             packed.row(&rows[..kernel], padding, out, Clamp::RELU6);
         }

@@ -1,4 +1,6 @@
 //! Numbers that start at a cache line, so that no vector load spans two.
+//!
+//! Alignment saves time; nothing relies on it.
 
 use std::ops::{Deref, DerefMut};
 
@@ -31,4 +33,14 @@ impl DerefMut for Aligned {
         // SAFETY: as in `deref`, borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.length) }
     }
+}
+
+/// As many numbers of a scratch buffer, which is grown where it is too small. What they are is left from earlier uses.
+pub fn reserve(scratch: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    const LINE: usize = size_of::<Line>() / size_of::<f32>();
+    if scratch.len() < length + LINE {
+        scratch.resize(length + LINE, 0.0);
+    }
+    let start = scratch.as_ptr().align_offset(align_of::<Line>()).min(LINE);
+    &mut scratch[start..start + length]
 }

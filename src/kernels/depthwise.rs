@@ -68,6 +68,23 @@ impl Depthwise {
         Self { isa, kernel, stride, dilation, channels, weights, bias: packed_bias }
     }
 
+    /// Height and width.
+    pub fn kernel(&self) -> (usize, usize) {
+        self.kernel
+    }
+
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    pub fn dilation(&self) -> usize {
+        self.dilation
+    }
+
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
     /// One row of the result. `rows[ky]` is the input row (width x channels) under kernel row `ky`, `None` where it is
     /// padding (zeros). `left` is the padding on the left in pixels; pixels right of the row's end are zeros, too. `out`
     /// takes as many pixels as fit it.

@@ -1,5 +1,5 @@
 //! The network's arithmetic on plain slices of float32: products of matrices, depthwise and dense 3x3
-//! convolution.
+//! convolution, and blocks of these.
 //!
 //! Pictures lie channels last (height, width, channels). Every function is single-threaded, checks the extents of its
 //! slices once at entry and panics where they do not fit, like indexing. [`simd`] is the only place that knows
@@ -11,6 +11,7 @@
 mod aligned;
 pub mod depthwise;
 pub mod gemm;
+pub mod inverted;
 pub mod simd;
 pub mod winograd;
 

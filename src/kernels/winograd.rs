@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::{
     Clamp,
-    aligned::Aligned,
+    aligned::{Aligned, reserve},
     gemm::{Tap, Weights, product},
     simd::{Isa, Kernel, Vector, first_of},
 };
@@ -146,13 +146,8 @@ impl Winograd {
         let whole = BLOCK / (POSITIONS * (self.inputs + self.outputs) * size_of::<f32>());
         let block = whole.next_multiple_of(6).max(24).min(tiles.len());
         let (input_step, output_step) = (block * self.inputs + GAP, block * self.outputs + GAP);
-        let length = POSITIONS * (input_step + output_step);
-        if scratch.len() < length + GAP {
-            scratch.resize(length + GAP, 0.0);
-        }
-        // From a cache line's start on, where the pointer can tell.
-        let start = scratch.as_ptr().align_offset(64).min(GAP);
-        let (transformed, products) = scratch[start..][..length].split_at_mut(POSITIONS * input_step);
+        let (transformed, products) =
+            reserve(scratch, POSITIONS * (input_step + output_step)).split_at_mut(POSITIONS * input_step);
         let taps = [Tap { input: 0, weight: 0, length: self.inputs }];
         for first in tiles.clone().step_by(block) {
             let tiles = first..(first + block).min(tiles.end);

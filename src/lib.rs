@@ -29,6 +29,7 @@ pub mod image;
 pub mod import;
 #[doc(hidden)]
 pub mod kernels;
+mod layers;
 pub mod meta;
 pub mod overlay;
 pub mod packet;
@@ -40,6 +41,7 @@ pub mod sei;
 pub mod seiextract;
 pub mod seiinsert;
 mod simd;
+mod threads;
 pub mod video;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

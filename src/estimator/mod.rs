@@ -28,7 +28,6 @@ pub mod tracker;
 pub use error::{Error, Result};
 pub use manifest::Manifest;
 pub use model::Model;
-pub use network::Threads;
 pub use timings::{Stage, Timings};
 pub use tracker::Tracker;
 
@@ -42,6 +41,7 @@ use tracker::Followed;
 use crate::frame::{InputSize, Sampler};
 use crate::image::Image;
 use crate::person::Person;
+pub use crate::threads::Threads;
 
 /// How to run a model. The default is what its manifest says, on all cores.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -76,7 +76,7 @@ impl Estimator {
     /// # Errors
     /// Where a network cannot be read or does not fit the manifest.
     pub fn new(model: &Model, options: Options) -> Result<Self> {
-        let threads = Threads::new(options.threads)?;
+        let threads = pool(options.threads)?;
         let manifest = model.manifest().clone();
         Ok(Self {
             sampler: Sampler::new(&manifest.input),
@@ -97,7 +97,7 @@ impl Estimator {
     /// Where the networks do not run at that size.
     pub fn prepare(&mut self, width: usize, height: usize) -> Result<()> {
         if self.threads.0 != self.options.threads {
-            let threads = Threads::new(self.options.threads)?;
+            let threads = pool(self.options.threads)?;
             self.trunk.set_threads(&threads)?;
             self.box_head.set_threads(&threads)?;
             self.densepose_head.set_threads(&threads)?;
@@ -206,4 +206,8 @@ impl Estimator {
         let most = self.options.max_persons.unwrap_or(config.max_detections);
         (self.options.score_threshold.unwrap_or(config.score_threshold), most)
     }
+}
+
+fn pool(count: usize) -> Result<Threads> {
+    Threads::new(count).map_err(|problem| Error::Threads { count, problem })
 }

@@ -6,19 +6,22 @@
 mod expand;
 mod layout;
 mod lower;
+mod operator;
+mod pending;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tract_onnx::prelude::multithread::Executor;
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::DimLike;
 
 use self::expand::expand_weights;
 pub use self::layout::Layout;
-use self::lower::lower;
+use self::lower::{Lowered, lower};
 use super::error::{Error, Result};
 use super::model::File;
-use crate::lock;
+use crate::threads::Threads;
 
 /// A parsed network whose shapes are still open.
 pub struct Graph {
@@ -64,23 +67,34 @@ impl Graph {
     /// of a second).
     pub fn program(&self, item: [usize; 3]) -> Result<Program> {
         let fail = |problem| Error::Network { file: self.file.clone(), problem };
-        let shape = [1, item[0], item[1], item[2]];
-        let compile = || {
-            let typed = self.model.clone().with_input_fact(0, f32::fact(shape).into())?.into_typed()?;
-            lower(&typed, self.input, &self.outputs)?.into_optimized().map(Arc::new)
+        let lowered = |items: TDim| {
+            let shape: TVec<TDim> = [items].into_iter().chain(item.map(TDim::from)).collect();
+            let fact = InferenceFact::dt_shape(f32::datum_type(), shape);
+            lower(&self.model.clone().with_input_fact(0, fact)?.into_typed()?, self.input, &self.outputs)
         };
-        let model =
-            guarded(compile).map_err(|cause| fail(format!("does not run on an input of {shape:?}: {cause}")))?;
+        let compile = || {
+            // Any number of items at once, unless some part of the network minds.
+            let lowered = match lowered(self.model.symbols.sym("items").into()) {
+                Ok(any) if any.batches => any,
+                _ => Lowered { batches: false, ..lowered(1.into())? },
+            };
+            Ok((lowered.model.into_optimized()?, lowered.batches))
+        };
+        let (model, batches) = guarded(compile).map_err(|cause| {
+            fail(format!("does not run on an input of {:?}: {cause}", [1, item[0], item[1], item[2]]))
+        })?;
         let outputs = (0..model.outputs.len())
             .map(|i| {
                 let fact = model.output_fact(i).ok()?;
-                let shape = fact.shape.as_concrete()?.to_vec();
+                let lengths = fact.shape.iter().enumerate();
+                let shape = lengths.map(|(axis, length)| if axis == 0 { Some(1) } else { length.to_usize().ok() });
+                let shape = shape.collect::<Option<Vec<usize>>>()?;
                 (fact.datum_type == f32::datum_type()).then_some(shape)
             })
             .collect::<Option<_>>()
             .ok_or_else(|| fail("has outputs of unknown shape, or that are no 32-bit floats".into()))?;
-        let input = self.input.arrange(&shape);
-        Ok(Program { file: self.file.clone(), model, item, input, outputs })
+        let input = self.input.arrange(&[1, item[0], item[1], item[2]]);
+        Ok(Program { file: self.file.clone(), model: Arc::new(model), batches, item, input, outputs })
     }
 }
 
@@ -88,6 +102,8 @@ impl Graph {
 pub struct Program {
     file: String,
     model: Arc<TypedModel>,
+    /// Whether it takes any number of items at once.
+    batches: bool,
     item: [usize; 3],
     /// Shapes for one item, in their layouts.
     input: Vec<usize>,
@@ -127,12 +143,17 @@ impl Program {
 
     /// Something that runs the program, each layer on all of `threads`.
     pub fn runner(&self, threads: &Threads) -> Result<Runner> {
-        let options = RunOptions { executor: Some(threads.0.clone()), ..RunOptions::default() };
+        let executor = match threads.pool() {
+            Some(pool) => Executor::MultiThread(pool.clone()),
+            None => Executor::SingleThread,
+        };
+        let options = RunOptions { executor: Some(executor), ..RunOptions::default() };
         let fail = |problem| Error::Network { file: self.file.clone(), problem };
         let plan = guarded(|| TypedSimplePlan::new_with_options(self.model.clone(), &options)).map_err(fail)?;
         let state = guarded(|| plan.spawn()).map_err(fail)?;
         let input = guarded(|| Tensor::zero::<f32>(&self.input)).map_err(fail)?;
-        Ok(Runner { file: self.file.clone(), plan, state, input: Arc::new(input), items: Vec::new() })
+        let (file, batches, threads) = (self.file.clone(), self.batches, threads.clone());
+        Ok(Runner { file, plan, state, batches, threads, input: Arc::new(input) })
     }
 }
 
@@ -141,31 +162,35 @@ pub struct Runner {
     file: String,
     plan: Arc<TypedSimplePlan>,
     state: TypedSimpleState,
-    /// One item.
+    batches: bool,
+    threads: Threads,
     input: Arc<Tensor>,
-    /// All of them.
-    items: Vec<f32>,
 }
 
 impl Runner {
     /// The input for so many items, one after the other, to be filled before [`run`](Self::run); it keeps what was
-    /// written last.
+    /// written last if the number is the same.
     pub fn input(&mut self, count: usize) -> &mut [f32] {
-        self.items.resize(count * self.input.len(), 0.0);
-        &mut self.items
+        if self.input.shape()[0] != count {
+            let shape: Vec<usize> = [count].into_iter().chain(self.input.shape()[1..].iter().copied()).collect();
+            self.input = Tensor::zero::<f32>(&shape).map(Arc::new).unwrap_or_else(|_| self.input.clone());
+        }
+        // Nobody else holds the tensor between runs, so nothing is copied here; its type was given when it was made.
+        let view = Arc::make_mut(&mut self.input).to_plain_array_view_mut::<f32>();
+        view.ok().and_then(|view| view.into_slice()).unwrap_or_default()
     }
 
     /// Runs the network on the input. The outputs have as many items as the input.
     pub fn run(&mut self) -> Result<Vec<Output>> {
+        let count = self.input.shape()[0];
+        if self.batches || count == 1 {
+            return self.run_on(self.input.clone());
+        }
         let mut outputs: Vec<Output> = Vec::new();
-        let length = self.input.len();
-        for start in (0..self.items.len()).step_by(length.max(1)) {
-            // Nobody else holds the tensor between runs, so nothing is copied here but the values.
-            let view = Arc::make_mut(&mut self.input).to_plain_array_view_mut::<f32>();
-            if let Some(values) = view.ok().and_then(|view| view.into_slice()) {
-                values.copy_from_slice(&self.items[start..start + length]);
-            }
-            let values = self.run_item()?;
+        for i in 0..count {
+            let item = self.input.slice(0, i, i + 1);
+            let item = item.map_err(|e| Error::Run { file: self.file.clone(), problem: format!("{e:#}") })?;
+            let values = self.run_on(Arc::new(item))?;
             match outputs.is_empty() {
                 true => outputs = values,
                 false => outputs.iter_mut().zip(values).for_each(|(output, value)| output.append(value)),
@@ -174,9 +199,9 @@ impl Runner {
         Ok(outputs)
     }
 
-    fn run_item(&mut self) -> Result<Vec<Output>> {
-        let input = TValue::from_const(self.input.clone());
-        let outcome = guarded(|| self.state.run(tvec![input]));
+    fn run_on(&mut self, input: Arc<Tensor>) -> Result<Vec<Output>> {
+        let Self { state, threads, .. } = self;
+        let outcome = threads.within(|| guarded(|| state.run(tvec![TValue::from_const(input)])));
         match outcome {
             Ok(values) => Ok(values.into_iter().map(Output::new).collect()),
             Err(problem) => {
@@ -235,78 +260,6 @@ impl Output {
     }
 }
 
-/// A pool of threads.
-#[derive(Clone)]
-pub struct Threads(Executor);
-
-impl Threads {
-    /// Just the calling thread.
-    pub fn one() -> Self {
-        Self(Executor::SingleThread)
-    }
-
-    /// A pool of `count` threads, one for each core if 0.
-    pub fn new(count: usize) -> Result<Self> {
-        let count = match count {
-            0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
-            n => n.min(MOST_THREADS),
-        };
-        match count {
-            1 => Ok(Self::one()),
-            n => match guarded(|| Ok(Executor::multithread_with_name(n, "densepose"))) {
-                Ok(executor) => Ok(Self(executor)),
-                Err(problem) => Err(Error::Threads { count: n, problem }),
-            },
-        }
-    }
-
-    pub fn count(&self) -> usize {
-        match &self.0 {
-            Executor::MultiThread(pool) => pool.current_num_threads(),
-            _ => 1,
-        }
-    }
-
-    /// Does `work` with each of `items`, each on a thread of its own as far as there are any.
-    pub fn each<T: Send>(&self, items: &mut [T], work: impl Fn(&mut T) + Sync) {
-        match &self.0 {
-            Executor::MultiThread(pool) if items.len() > 1 => pool.scope(|scope| {
-                let work = &work;
-                for item in items {
-                    scope.spawn(move |_| work(item));
-                }
-            }),
-            _ => items.iter_mut().for_each(work),
-        }
-    }
-
-    /// Does `work` for 0, 1, .. `count` - 1, shared out among `workers`, each of which is on a thread of its own.
-    /// Results come in order.
-    pub fn share<W: Send, T: Send>(
-        &self,
-        workers: &mut [W],
-        count: usize,
-        work: impl Fn(&mut W, usize) -> Result<T> + Sync,
-    ) -> Result<Vec<T>> {
-        let next = Mutex::new(0..count);
-        let results = Mutex::new(Vec::with_capacity(count));
-        self.each(workers, |worker| {
-            loop {
-                // Not in the condition, where the lock would last as long as the work.
-                let Some(index) = lock(&next).next() else { break };
-                let result = work(worker, index);
-                lock(&results).push((index, result));
-            }
-        });
-        let mut results = results.into_inner().unwrap_or_else(|poison| poison.into_inner());
-        results.sort_by_key(|(index, _)| *index);
-        results.into_iter().map(|(_, result)| result).collect()
-    }
-}
-
-/// More threads than this help no network of this size.
-const MOST_THREADS: usize = 64;
-
 /// The result of `f`, or why it failed, be it by a panic: tract has some left for graphs that make no sense.
 fn guarded<T>(f: impl FnOnce() -> TractResult<T>) -> std::result::Result<T, String> {
     match catch_unwind(AssertUnwindSafe(f)) {
@@ -321,50 +274,7 @@ fn guarded<T>(f: impl FnOnce() -> TractResult<T>) -> std::result::Result<T, Stri
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
-
     use super::*;
-
-    #[test]
-    fn work_is_shared_and_comes_back_in_order() {
-        for count in [1, 2, 4] {
-            let threads = Threads::new(count).unwrap();
-            assert_eq!(threads.count(), count);
-            let mut workers = vec![0; count];
-            let squares = threads.share(&mut workers, 9, |done, i| {
-                *done += 1;
-                Ok(i * i)
-            });
-            assert_eq!(squares.unwrap(), [0, 1, 4, 9, 16, 25, 36, 49, 64]);
-            assert_eq!(workers.iter().sum::<usize>(), 9);
-        }
-        assert!(Threads::new(0).unwrap().count() >= 1);
-    }
-
-    #[test]
-    fn workers_work_at_the_same_time() {
-        let (active, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let threads = Threads::new(2).unwrap();
-        let done = threads.share(&mut [(), ()], 4, |(), _| {
-            most.fetch_max(active.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            std::thread::sleep(Duration::from_millis(50));
-            active.fetch_sub(1, Ordering::SeqCst);
-            Ok(())
-        });
-        assert!(done.is_ok());
-        assert_eq!(most.into_inner(), 2);
-    }
-
-    #[test]
-    fn the_first_failure_is_told() {
-        let threads = Threads::new(2).unwrap();
-        let outcome: Result<Vec<()>> = threads.share(&mut [(), ()], 5, |(), i| match i {
-            2 | 4 => Err(Error::NotEmbedded),
-            _ => Ok(()),
-        });
-        assert!(matches!(outcome, Err(Error::NotEmbedded)));
-    }
 
     #[test]
     fn eight_bit_weights_are_expanded_on_loading() {

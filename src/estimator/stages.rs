@@ -7,10 +7,11 @@ use super::detections::Verdict;
 use super::error::Result;
 use super::manifest::{Manifest, Pooler};
 use super::model::{File, Model};
-use super::network::{Graph, Layout, Output, Program, Runner, Threads};
+use super::network::{Graph, Layout, Output, Program, Runner};
 use super::roi_align::{FeatureMap, RoiAlign, level_of};
 use super::timings::{Stage, Timings};
 use crate::person::PARTS;
+use crate::threads::Threads;
 
 /// Backbone, neck and proposal head: picture to feature maps and proposals.
 pub struct Trunk {

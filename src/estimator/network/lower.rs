@@ -1,15 +1,47 @@
-//! From the graph that ONNX describes to the graph that runs.
+//! From the graph that ONNX describes to the graph that runs: convolutions and what surrounds them become layers of our
+//! own on channels-last tensors, everything else stays tract's.
+//!
+//! The source is walked in order. What may be joined by its consumer (a convolution by its activation, a depthwise
+//! convolution by the pointwise ones around it) is put off until somebody needs its value: see [`Pending`].
 
 use std::collections::HashMap;
 
 use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::ops::array::{StridedSlice, TypedConcat};
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, MaxPool, PoolSpec};
+use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
+use tract_onnx::tract_core::ops::konst::Const;
+use tract_onnx::tract_core::ops::math::{Add, Div, Max, Min, Mul};
+use tract_onnx::tract_core::ops::nn::resize::{CoordTransformer, Interpolator};
+use tract_onnx::tract_core::ops::nn::{DataFormat, Reduce, Reducer};
+use tract_onnx_opl::resize::{CoordTransform, Nearest, Resize};
 
 use super::layout::Layout;
+use super::operator::Operator;
+use super::pending::{Dense, Depthwise, Enlarging, Pending, Summands};
+use crate::kernels::Clamp;
+use crate::layers::{Enlargement, Interleave, Layer, Pooled, Size, Window};
+
+/// A network ready to be optimised by tract.
+pub struct Lowered {
+    pub model: TypedModel,
+    /// Whether nothing in it minds how many items it gets at once.
+    pub batches: bool,
+}
 
 /// The network with its input and outputs in these layouts.
-pub fn lower(source: &TypedModel, input: Layout, outputs: &[Layout]) -> TractResult<TypedModel> {
+pub fn lower(source: &TypedModel, input: Layout, outputs: &[Layout]) -> TractResult<Lowered> {
     let model = TypedModel { symbols: source.symbols.clone(), ..TypedModel::default() };
-    let mut lowering = Lowering { source, model, values: HashMap::new() };
+    let mut lowering = Lowering {
+        source,
+        model,
+        values: HashMap::new(),
+        constants: HashMap::new(),
+        pending: HashMap::new(),
+        batches: true,
+    };
     for &outlet in source.input_outlets()? {
         let fact = source.outlet_fact(outlet)?;
         let shape = input.arrange(&fact.shape.to_tvec());
@@ -18,13 +50,13 @@ pub fn lower(source: &TypedModel, input: Layout, outputs: &[Layout]) -> TractRes
     }
     for id in source.eval_order()? {
         if source.input_outlets()?.iter().all(|input| input.node != id) {
-            lowering.copy(source.node(id))?;
+            lowering.node(source.node(id))?;
         }
     }
     let pairs = source.output_outlets()?.iter().zip(outputs);
     let outlets: Vec<_> = pairs.map(|(&outlet, &layout)| lowering.value(outlet, layout)).collect::<TractResult<_>>()?;
     lowering.model.select_output_outlets(&outlets)?;
-    Ok(lowering.model)
+    Ok(Lowered { model: lowering.model, batches: lowering.batches })
 }
 
 struct Lowering<'a> {
@@ -32,37 +64,545 @@ struct Lowering<'a> {
     model: TypedModel,
     /// What stands for the source's values, in the layouts asked for so far.
     values: HashMap<(OutletId, Layout), OutletId>,
+    constants: HashMap<OutletId, Arc<Tensor>>,
+    pending: HashMap<OutletId, Pending>,
+    batches: bool,
 }
 
 impl Lowering<'_> {
+    fn node(&mut self, node: &TypedNode) -> TractResult<()> {
+        if self.fold(node)? {
+            return Ok(());
+        }
+        match self.recognise(node)? {
+            Some(pending) => {
+                self.pending.insert(node.id.into(), pending);
+                Ok(())
+            }
+            None => self.keep(node),
+        }
+    }
+
+    /// Computes what depends on constants only.
+    fn fold(&mut self, node: &TypedNode) -> TractResult<bool> {
+        if let Some(constant) = node.op_as::<Const>() {
+            self.constants.insert(node.id.into(), constant.val().clone());
+            return Ok(true);
+        }
+        let inputs: Option<TVec<TValue>> =
+            node.inputs.iter().map(|input| Some(self.constants.get(input)?.clone().into_tvalue())).collect();
+        let Some(inputs) = inputs.filter(|inputs| !inputs.is_empty()) else { return Ok(false) };
+        let Some(results) = node.op.eval_out_of_plan(inputs)? else { return Ok(false) };
+        for (slot, result) in results.into_iter().enumerate() {
+            self.constants.insert(OutletId::new(node.id, slot), result.into_arc_tensor());
+        }
+        Ok(true)
+    }
+
+    /// The layer that does what the node does, joined with what came before it where it can be.
+    fn recognise(&mut self, node: &TypedNode) -> TractResult<Option<Pending>> {
+        let Some(&input) = node.inputs.first() else { return Ok(None) };
+        if let Some(conv) = node.op_as::<Conv>() {
+            return self.convolution(node, conv, input);
+        }
+        if let Some(deconv) = node.op_as::<Deconv>() {
+            return self.transposed(node, deconv, input);
+        }
+        if let Some(binary) = node.op_as::<TypedBinOp>() {
+            return self.binary(node, binary);
+        }
+        if let Some(resize) = node.op_as::<Resize>() {
+            return self.resize(node, resize, input);
+        }
+        if node.op_is::<StridedSlice>() {
+            return self.every(node, input);
+        }
+        if node.op_is::<EinSum>() {
+            return self.fully_connected(node, input);
+        }
+        if let (Some(AxisOp::Reshape(..)), Some(_)) = (node.op_as::<AxisOp>(), self.size(input)?) {
+            // Perhaps only for a fully connected layer, which sees pictures as they are.
+            return Ok(Some(Pending::Kept(node.id)));
+        }
+        Ok(None)
+    }
+
+    fn convolution(&mut self, node: &TypedNode, conv: &Conv, input: OutletId) -> TractResult<Option<Pending>> {
+        let (Some(size), Some(output)) = (self.size(input)?, self.size(node.id.into())?) else { return Ok(None) };
+        let spec = &conv.pool_spec;
+        let plain = conv.q_params.is_none() && conv.kernel_fmt == KernelFormat::OIHW && node.inputs.len() == 3;
+        let (Some([rows, columns]), true) = (windows(spec, size), plain) else { return Ok(None) };
+        let (Some(kernel), Some(bias)) = (self.constant(node.inputs[1]), self.bias(node.inputs[2], output.channels)?)
+        else {
+            return Ok(None);
+        };
+        if conv.group == 1 {
+            let dense = Dense::new(input, size, output, (rows, columns), kernel, bias);
+            return Ok(Some(Pending::Dense(dense)));
+        }
+        if conv.group == size.channels && conv.group == output.channels && Depthwise::fits(rows, columns) {
+            return Ok(Some(Pending::Depthwise(Depthwise {
+                input,
+                size,
+                output,
+                windows: (rows, columns),
+                kernel,
+                bias,
+                clamp: Clamp::NONE,
+            })));
+        }
+        Ok(None)
+    }
+
+    fn transposed(&mut self, node: &TypedNode, deconv: &Deconv, input: OutletId) -> TractResult<Option<Pending>> {
+        let (Some(size), Some(output)) = (self.size(input)?, self.size(node.id.into())?) else { return Ok(None) };
+        let spec = &deconv.pool_spec;
+        let plain = deconv.group == 1 && deconv.kernel_format == KernelFormat::OIHW && node.inputs.len() == 3;
+        if !plain || spec.data_format != DataFormat::NCHW || spec.dilations().iter().any(|&d| d != 1) {
+            return Ok(None);
+        }
+        let (Some(kernel), Some(bias)) = (self.constant(node.inputs[1]), self.bias(node.inputs[2], output.channels)?)
+        else {
+            return Ok(None);
+        };
+        let computed = spec.padding.compute_for_deconv(
+            &[size.rows, size.columns],
+            &spec.kernel_shape,
+            &spec.dilations(),
+            &spec.strides(),
+            &deconv.adjustments,
+        )?;
+        let along = |axis: usize| Enlargement {
+            kernel: spec.kernel_shape[axis],
+            stride: spec.stride(axis),
+            before: computed[axis].pad_before,
+        };
+        let enlarging = Enlarging { input, size, output, axes: (along(0), along(1)), kernel, bias, clamp: Clamp::NONE };
+        Ok(Some(Pending::Enlarging(enlarging)))
+    }
+
+    fn binary(&mut self, node: &TypedNode, op: &TypedBinOp) -> TractResult<Option<Pending>> {
+        let &[a, b] = &*node.inputs else { return Ok(None) };
+        let (value, constant) = match (self.constants.get(&a), self.constants.get(&b)) {
+            (None, Some(constant)) => (a, Some(constant.clone())),
+            // Division is no matter of taste.
+            (Some(constant), None) if !op.0.is::<Div>() => (b, Some(constant.clone())),
+            (None, None) => (a, None),
+            _ => return Ok(None),
+        };
+        match constant {
+            Some(constant) => {
+                if op.0.is::<Add>()
+                    && let Some(Pending::Dense(dense)) = self.pending.get(&value)
+                    && dense.flat
+                    && dense.is_bare()
+                    && self.uses(value) == 1
+                    && constant.len() == dense.output.channels
+                {
+                    let Some(Pending::Dense(dense)) = self.pending.remove(&value) else { return Ok(None) };
+                    return Ok(Some(Pending::Dense(dense.with_bias(constant))));
+                }
+                let Some(number) = number(&constant)? else { return Ok(None) };
+                let Some(size) = self.size(node.id.into())? else { return Ok(None) };
+                if self.size(value)? != Some(size) {
+                    return Ok(None);
+                }
+                if op.0.is::<Max>() {
+                    return Ok(Some(self.bounded(value, size, |c| c.max(number))));
+                }
+                if op.0.is::<Min>() {
+                    return Ok(Some(self.bounded(value, size, |c| c.min(number))));
+                }
+                let factor = match () {
+                    () if op.0.is::<Mul>() => number,
+                    () if op.0.is::<Div>() => 1.0 / number,
+                    () => return Ok(None),
+                };
+                let mut sum = self.summands(value, size);
+                sum.terms.iter_mut().for_each(|(_, term)| term.weight *= factor);
+                Ok(Some(Pending::Sum(sum)))
+            }
+            None if op.0.is::<Add>() => {
+                let size = self.size(node.id.into())?;
+                match (self.size(a)?, self.size(b)?, size) {
+                    (Some(x), Some(y), Some(z)) if x == z && y == z => Ok(Some(self.sum(a, b, z))),
+                    _ => Ok(None),
+                }
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// `value` between bounds, which `change` makes out of those it has.
+    fn bounded(&mut self, value: OutletId, size: Size, change: impl Fn(f32) -> f32) -> Pending {
+        let mut pending = match self.take(value, |_| true) {
+            Some(pending) => pending,
+            None => Pending::Sum(Summands::of(value, size)),
+        };
+        if let Some(clamp) = pending.clamp() {
+            *clamp = Clamp { low: change(clamp.low), high: change(clamp.high) };
+        }
+        pending
+    }
+
+    fn sum(&mut self, a: OutletId, b: OutletId, size: Size) -> Pending {
+        // A convolution adds the other one on its way.
+        for (conv, other) in [(a, b), (b, a)] {
+            if let Some(Pending::Dense(dense)) = self.take(conv, |p| matches!(p, Pending::Dense(d) if d.can_add())) {
+                return Pending::Dense(dense.adding(other));
+            }
+        }
+        let (mut sum, other) = (self.summands(a, size), self.summands(b, size));
+        sum.terms.extend(other.terms);
+        Pending::Sum(sum)
+    }
+
+    /// The value as a sum.
+    fn summands(&mut self, value: OutletId, size: Size) -> Summands {
+        match self.take(value, |p| matches!(p, Pending::Sum(sum) if sum.clamp == Clamp::NONE)) {
+            Some(Pending::Sum(sum)) => sum,
+            _ => Summands::of(value, size),
+        }
+    }
+
+    /// What is pending for a value that is used once, if it is what is asked for.
+    fn take(&mut self, value: OutletId, fits: impl Fn(&Pending) -> bool) -> Option<Pending> {
+        let joinable = self.uses(value) == 1
+            && self.pending.get(&value).is_some_and(|pending| !matches!(pending, Pending::Kept(_)) && fits(pending));
+        if joinable { self.pending.remove(&value) } else { None }
+    }
+
+    /// Nearest neighbour, the same whole number of times along both axes.
+    fn resize(&mut self, node: &TypedNode, resize: &Resize, input: OutletId) -> TractResult<Option<Pending>> {
+        let (Some(size), Some(output)) = (self.size(input)?, self.size(node.id.into())?) else { return Ok(None) };
+        let nearest = resize.coord_transformer == CoordTransform::Plain(CoordTransformer::Asymmetric)
+            && resize.interpolator == Interpolator::Nearest
+            && resize.nearest == Nearest::Floor;
+        let times = output.rows / size.rows.max(1);
+        let whole = times > 0 && (output.rows, output.columns) == (size.rows * times, size.columns * times);
+        if !nearest || !whole || size.channels != output.channels {
+            return Ok(None);
+        }
+        let mut sum = self.summands(input, output);
+        sum.size = output;
+        sum.terms.iter_mut().for_each(|(_, term)| term.enlarged *= times);
+        Ok(Some(Pending::Sum(sum)))
+    }
+
+    /// Every so many pixels of a picture, from the first one on.
+    fn every(&mut self, node: &TypedNode, input: OutletId) -> TractResult<Option<Pending>> {
+        let (Some(size), Some(output)) = (self.size(input)?, self.size(node.id.into())?) else { return Ok(None) };
+        let numbers = |index: usize| -> TractResult<Option<Vec<i64>>> {
+            let Some(tensor) = node.inputs.get(index).and_then(|input| self.constants.get(input)) else {
+                return Ok(None);
+            };
+            Ok(Some(tensor.cast_to::<i64>()?.try_as_plain_ram()?.as_slice::<i64>()?.to_vec()))
+        };
+        let (Some(begins), Some(ends), Some(axes), Some(steps)) = (numbers(1)?, numbers(2)?, numbers(3)?, numbers(4)?)
+        else {
+            return Ok(None);
+        };
+        let mut strides = [1; 2];
+        for ((&axis, &step), (&begin, &end)) in axes.iter().zip(&steps).zip(begins.iter().zip(&ends)) {
+            let length = [0, size.channels as i64, size.rows as i64, size.columns as i64];
+            match usize::try_from(axis).ok().filter(|&axis| axis < 4) {
+                Some(axis @ (2 | 3)) if begin == 0 && step > 0 && end >= length[axis] => {
+                    strides[axis - 2] = step as usize
+                }
+                Some(axis @ (0 | 1)) if begin == 0 && step == 1 && end >= length[axis] => {}
+                _ => return Ok(None),
+            }
+        }
+        let along = |axis: usize| Window { stride: strides[axis], ..Window::POINT };
+        let windows = (along(0), along(1));
+        let expected = [size.rows.div_ceil(strides[0]), size.columns.div_ceil(strides[1])];
+        if [output.rows, output.columns] != expected || !Depthwise::fits(windows.0, windows.1) {
+            return Ok(None);
+        }
+        let kernel = Arc::new(Tensor::from_shape(&[size.channels, 1, 1, 1], &vec![1_f32; size.channels])?);
+        let bias = Arc::new(Tensor::zero::<f32>(&[size.channels])?);
+        Ok(Some(Pending::Depthwise(Depthwise { input, size, output, windows, kernel, bias, clamp: Clamp::NONE })))
+    }
+
+    /// A product of flattened pictures with constant weights: a convolution whose kernel is as large as the picture.
+    fn fully_connected(&mut self, node: &TypedNode, input: OutletId) -> TractResult<Option<Pending>> {
+        let flat = self.source.node(input.node);
+        let picture = match self.pending.get(&input) {
+            Some(Pending::Kept(_)) => flat.inputs[0],
+            _ => return Ok(None),
+        };
+        let (Some(size), Some(weights)) = (self.size(picture)?, node.inputs.get(1).and_then(|&w| self.constant(w)))
+        else {
+            return Ok(None);
+        };
+        let (Some(input_shape), result) = (self.lengths(input)?, self.lengths(node.id.into())?) else {
+            return Ok(None);
+        };
+        let &[outputs, depth] = weights.shape() else { return Ok(None) };
+        let axes = node.op_as::<EinSum>().map(|op| op.axes.to_string());
+        let fits = axes.as_deref() == Some("mk,nk->mn")
+            && input_shape == [depth]
+            && depth == size.len()
+            && result.as_deref() == Some(&[outputs])
+            && weights.datum_type() == f32::datum_type();
+        if !fits {
+            return Ok(None);
+        }
+        let kernel = weights.into_tensor().into_shape(&[outputs, size.channels, size.rows, size.columns])?;
+        let whole = |kernel: usize| Window { kernel, ..Window::POINT };
+        let output = Size { rows: 1, columns: 1, channels: outputs };
+        let bias = Arc::new(Tensor::zero::<f32>(&[outputs])?);
+        let windows = (whole(size.rows), whole(size.columns));
+        let dense = Dense::new(picture, size, output, windows, Arc::new(kernel), bias);
+        Ok(Some(Pending::Dense(dense.flattened())))
+    }
+
+    /// Takes a node over as it is, channels last if it is indifferent to the order of axes or can be told of it.
+    fn keep(&mut self, node: &TypedNode) -> TractResult<()> {
+        let pictures = node.inputs.iter().map(|&input| self.source.outlet_fact(input).map(|fact| fact.rank() == 4));
+        let pictures = pictures.collect::<TractResult<Vec<_>>>()?.iter().all(|&picture| picture);
+        let told: Option<Box<dyn TypedOp>> = match () {
+            () if !pictures => None,
+            () if node.op_is::<TypedBinOp>() || node.op_is::<ElementWiseOp>() => Some(node.op.clone()),
+            () if node.op_as::<TypedConcat>().is_some_and(|concat| concat.axis == 1) => {
+                Some(Box::new(TypedConcat::new(3)))
+            }
+            () => match node.op_as::<MaxPool>() {
+                Some(pool) if pool.pool_spec.data_format == DataFormat::NCHW => {
+                    let mut pool = pool.clone();
+                    pool.pool_spec.data_format = DataFormat::NHWC;
+                    Some(Box::new(pool))
+                }
+                _ => None,
+            },
+        };
+        if let Some(sum) = node.op_as::<Reduce>()
+            && let Some(size) = self.size(node.inputs[0])?
+            && sum.reducer == Reducer::Sum
+            && *sum.axes == [2, 3]
+        {
+            return self.wire(node.id.into(), Arc::new(Pooled { input: size }), &[node.inputs[0]], false);
+        }
+        let layout = if told.is_some() { Layout::ChannelsLast } else { Layout::ChannelsFirst };
+        self.batches &= told.is_some();
+        let inputs: TVec<_> = node.inputs.iter().map(|&input| self.value(input, layout)).collect::<TractResult<_>>()?;
+        let op = told.unwrap_or_else(|| node.op.clone());
+        let outlets = self.model.wire_node(&node.name, op, &inputs)?;
+        for (slot, &wired) in outlets.iter().enumerate() {
+            self.values.insert((OutletId::new(node.id, slot), layout), wired);
+        }
+        Ok(())
+    }
+
     /// What stands for `outlet` of the source in this layout.
     fn value(&mut self, outlet: OutletId, layout: Layout) -> TractResult<OutletId> {
+        if let Some(pending) = self.pending.remove(&outlet) {
+            self.settle(outlet, pending)?;
+        }
         if let Some(&wired) = self.values.get(&(outlet, layout)) {
             return Ok(wired);
         }
-        let (other, suffix) = match layout {
-            Layout::ChannelsFirst => (Layout::ChannelsLast, "channels-first"),
-            Layout::ChannelsLast => (Layout::ChannelsFirst, "channels-last"),
-        };
-        let name = format!("{}.{}.{suffix}", self.source.node(outlet.node).name, outlet.slot);
-        let from = *self.values.get(&(outlet, other)).ok_or_else(|| format_err!("{name} comes before its source"))?;
-        let wired = match (self.source.outlet_fact(outlet)?.rank(), layout) {
-            (..=2, _) => from,
-            (rank, Layout::ChannelsFirst) => self.model.wire_node(name, AxisOp::Move(rank - 1, 1), &[from])?[0],
-            (rank, Layout::ChannelsLast) => self.model.wire_node(name, AxisOp::Move(1, rank - 1), &[from])?[0],
+        let name = format!("{}.{}.{layout:?}", self.source.node(outlet.node).name, outlet.slot);
+        let wired = match self.constants.get(&outlet) {
+            Some(constant) if layout == Layout::ChannelsLast && constant.rank() > 2 => {
+                let last = constant.rank() - 1;
+                self.model.add_const(name, constant.clone().into_tensor().move_axis(1, last)?)?
+            }
+            Some(constant) => self.model.add_const(name, constant.clone())?,
+            None => self.rearranged(outlet, layout, name)?,
         };
         self.values.insert((outlet, layout), wired);
         Ok(wired)
     }
 
-    /// Takes a node over as it is.
-    fn copy(&mut self, node: &TypedNode) -> TractResult<()> {
-        let inputs: TVec<_> =
-            node.inputs.iter().map(|&input| self.value(input, Layout::ChannelsFirst)).collect::<TractResult<_>>()?;
-        let outlets = self.model.wire_node(&node.name, node.op.clone(), &inputs)?;
-        for (slot, &wired) in outlets.iter().enumerate() {
-            self.values.insert((OutletId::new(node.id, slot), Layout::ChannelsFirst), wired);
+    fn rearranged(&mut self, outlet: OutletId, layout: Layout, name: String) -> TractResult<OutletId> {
+        let other = match layout {
+            Layout::ChannelsFirst => Layout::ChannelsLast,
+            Layout::ChannelsLast => Layout::ChannelsFirst,
+        };
+        let from = *self.values.get(&(outlet, other)).ok_or_else(|| format_err!("{name} comes before its source"))?;
+        let (rank, size) = (self.source.outlet_fact(outlet)?.rank(), self.size(outlet)?);
+        let wired = match (rank, layout, size) {
+            (..=2, ..) => return Ok(from),
+            (_, Layout::ChannelsLast, Some(size)) => {
+                let operator = Operator { layer: Arc::new(Interleave { size }), flat: false };
+                self.model.wire_node(name, operator, &[from])?
+            }
+            (_, Layout::ChannelsLast, None) => self.model.wire_node(name, AxisOp::Move(1, rank - 1), &[from])?,
+            (_, Layout::ChannelsFirst, _) => self.model.wire_node(name, AxisOp::Move(rank - 1, 1), &[from])?,
+        };
+        Ok(wired[0])
+    }
+
+    /// Puts a layer into the graph for something that was pending.
+    fn settle(&mut self, outlet: OutletId, pending: Pending) -> TractResult<()> {
+        match pending {
+            Pending::Kept(id) => self.keep(self.source.node(id)),
+            Pending::Sum(sum) => {
+                let inputs: Vec<_> = sum.terms.iter().map(|&(input, _)| input).collect();
+                self.wire(outlet, sum.into_layer(), &inputs, false)
+            }
+            Pending::Enlarging(enlarging) => self.wire(outlet, enlarging.layer()?, &[enlarging.input], false),
+            Pending::Depthwise(depthwise) => {
+                let expand = self.take_pointwise(depthwise.input);
+                let input = expand.as_ref().map_or(depthwise.input, |expand| expand.input);
+                self.wire(outlet, depthwise.layer(expand, None)?, &[input], false)
+            }
+            Pending::Dense(dense) => {
+                let depthwise = match dense.is_pointwise() {
+                    true => self.take(dense.input, |pending| matches!(pending, Pending::Depthwise(_))),
+                    false => None,
+                };
+                let Some(Pending::Depthwise(depthwise)) = depthwise else {
+                    let inputs: Vec<_> = [dense.input].into_iter().chain(dense.added).collect();
+                    return self.wire(outlet, dense.layer()?, &inputs, dense.flat);
+                };
+                let expand = self.take_pointwise(depthwise.input);
+                let input = expand.as_ref().map_or(depthwise.input, |expand| expand.input);
+                let inputs: Vec<_> = [input].into_iter().chain(dense.added).collect();
+                self.wire(outlet, depthwise.layer(expand, Some(&dense))?, &inputs, false)
+            }
         }
+    }
+
+    /// A pending pointwise convolution that widens for nobody else.
+    fn take_pointwise(&mut self, value: OutletId) -> Option<Dense> {
+        let fits = |p: &Pending| matches!(p, Pending::Dense(d) if d.is_pointwise() && d.added.is_none() && !d.flat);
+        match self.take(value, fits) {
+            Some(Pending::Dense(dense)) => Some(dense),
+            _ => None,
+        }
+    }
+
+    fn wire(&mut self, outlet: OutletId, layer: Arc<dyn Layer>, inputs: &[OutletId], flat: bool) -> TractResult<()> {
+        let inputs: TVec<_> =
+            inputs.iter().map(|&input| self.value(input, Layout::ChannelsLast)).collect::<TractResult<_>>()?;
+        let name = &self.source.node(outlet.node).name;
+        let wired = self.model.wire_node(name, Operator { layer, flat }, &inputs)?[0];
+        self.values.insert((outlet, Layout::ChannelsLast), wired);
         Ok(())
+    }
+
+    /// How often a value is used.
+    fn uses(&self, outlet: OutletId) -> usize {
+        let successors = &self.source.node(outlet.node).outputs[outlet.slot].successors;
+        successors.len() + self.source.outputs.iter().filter(|&&output| output == outlet).count()
+    }
+
+    fn constant(&self, outlet: OutletId) -> Option<Arc<Tensor>> {
+        self.constants.get(&outlet).filter(|tensor| tensor.datum_type() == f32::datum_type()).cloned()
+    }
+
+    /// A number for each channel.
+    fn bias(&self, outlet: OutletId, channels: usize) -> TractResult<Option<Arc<Tensor>>> {
+        match self.constant(outlet) {
+            Some(bias) if bias.len() == channels => Ok(Some(bias)),
+            Some(bias) if bias.len() == 1 => {
+                Ok(Some(Arc::new(Tensor::from_shape(&[channels], &vec![bias.cast_to_scalar::<f32>()?; channels])?)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// All lengths of a value but that of the first axis, the items'; `None` if they are not known.
+    fn lengths(&self, outlet: OutletId) -> TractResult<Option<Vec<usize>>> {
+        let shape = &self.source.outlet_fact(outlet)?.shape;
+        Ok(shape.iter().skip(1).map(|length| length.to_usize().ok()).collect())
+    }
+
+    /// The size of a picture of floats, if the value is one.
+    fn size(&self, outlet: OutletId) -> TractResult<Option<Size>> {
+        let float = self.source.outlet_fact(outlet)?.datum_type == f32::datum_type();
+        let lengths = self.lengths(outlet)?.filter(|_| float);
+        Ok(match lengths.as_deref() {
+            Some(&[channels, rows, columns]) if channels * rows * columns > 0 => Some(Size { rows, columns, channels }),
+            _ => None,
+        })
+    }
+}
+
+/// The one number that a constant repeats.
+fn number(constant: &Tensor) -> TractResult<Option<f32>> {
+    match constant.as_uniform() {
+        Some(uniform) if constant.datum_type() == f32::datum_type() => Ok(Some(uniform.cast_to_scalar::<f32>()?)),
+        _ => Ok(None),
+    }
+}
+
+/// How a kernel moves along rows and columns.
+fn windows(spec: &PoolSpec, size: Size) -> Option<[Window; 2]> {
+    if spec.data_format != DataFormat::NCHW || spec.kernel_shape.len() != 2 {
+        return None;
+    }
+    let computed = spec.computed_padding(&[size.rows, size.columns]);
+    Some(std::array::from_fn(|axis| Window {
+        kernel: spec.kernel_shape[axis],
+        stride: spec.stride(axis),
+        dilation: spec.dilation(axis),
+        before: computed[axis].pad_before,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use tract_onnx::prelude::*;
+
+    use super::*;
+
+    fn typed(path: &str, shape: [usize; 4]) -> TypedModel {
+        let model = tract_onnx::onnx().with_ignore_value_info(true).model_for_path(path).unwrap();
+        model.with_input_fact(0, f32::fact(shape).into()).unwrap().into_typed().unwrap()
+    }
+
+    fn run(model: TypedModel, input: Tensor) -> Vec<Tensor> {
+        let outputs = model.into_optimized().unwrap().into_runnable().unwrap().run(tvec![input.into_tvalue()]).unwrap();
+        outputs.into_iter().map(|output| output.into_tensor()).collect()
+    }
+
+    fn noise(shape: [usize; 4]) -> Tensor {
+        let length: usize = shape.iter().product();
+        let number = |i: usize| ((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1 << 23) as f32 - 1.0;
+        Tensor::from_shape(&shape, &(0..length).map(number).collect::<Vec<_>>()).unwrap()
+    }
+
+    /// Compares with the same network as tract runs it; returns the kinds of operators that remained.
+    fn compare(path: &str, shape: [usize; 4]) -> Vec<String> {
+        let source = typed(path, shape);
+        let expected = run(source.clone(), noise(shape));
+        let layouts = vec![Layout::ChannelsFirst; source.outputs.len()];
+        let lowered = lower(&source, Layout::ChannelsFirst, &layouts).unwrap();
+        let found = run(lowered.model.clone(), noise(shape));
+        for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
+            assert_eq!(expected.shape(), found.shape(), "{path} output {i}");
+            let (expected, found) = (numbers(expected), numbers(found));
+            let square =
+                |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+            let difference = square(&mut expected.iter().zip(&found).map(|(a, b)| a - b));
+            let size = square(&mut expected.iter().copied());
+            assert!(difference <= 1e-4 * size, "{path} output {i}: {difference} of {size}");
+        }
+        lowered.model.nodes.iter().map(|node| node.op.name().to_string()).collect()
+    }
+
+    fn numbers(tensor: &Tensor) -> Vec<f32> {
+        tensor.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().to_vec()
+    }
+
+    #[test]
+    fn networks_elsewhere() {
+        let list = std::env::var("NETWORKS").unwrap_or_default();
+        for entry in list.split(';').filter(|e| !e.is_empty()) {
+            let (path, shape) = entry.split_once(' ').unwrap();
+            let shape: Vec<usize> = shape.split(',').map(|n| n.parse().unwrap()).collect();
+            let ops = compare(path, shape.try_into().unwrap());
+            let mut counts: Vec<(String, usize)> = Vec::new();
+            for op in ops {
+                match counts.iter_mut().find(|(name, _)| *name == op) {
+                    Some((_, n)) => *n += 1,
+                    None => counts.push((op, 1)),
+                }
+            }
+            println!("{path}: {counts:?}");
+        }
     }
 }

@@ -1,0 +1,82 @@
+//! Layers of our own as operators of tract.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tract_onnx::prelude::multithread::{Executor, current_tract_executor};
+use tract_onnx::tract_core::internal::*;
+
+use crate::layers::{Layer, Size};
+use crate::threads::Threads;
+
+/// A [`Layer`] in a graph, on channels-last tensors and on the threads that the graph runs on.
+#[derive(Clone)]
+pub struct Operator {
+    pub layer: Arc<dyn Layer>,
+    /// Whether the result, of one pixel, has just the axes (items, channels).
+    pub flat: bool,
+}
+
+impl Operator {
+    fn shape<T: From<usize>>(&self, items: T) -> TVec<T> {
+        let Size { rows, columns, channels } = self.layer.output();
+        match self.flat {
+            true => tvec![items, channels.into()],
+            false => tvec![items, rows.into(), columns.into(), channels.into()],
+        }
+    }
+}
+
+impl fmt::Debug for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {:?}", self.layer.name(), self.layer.output())
+    }
+}
+
+impl PartialEq for Operator {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.layer, &other.layer)
+    }
+}
+
+impl Eq for Operator {}
+
+impl Op for Operator {
+    fn name(&self) -> StaticName {
+        self.layer.name().into()
+    }
+
+    fn validation(&self) -> Validation {
+        Validation::Rounding
+    }
+
+    op_as_typed_op!();
+}
+
+impl EvalOp for Operator {
+    op_out_of_plan!();
+
+    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let items = inputs.first().and_then(|input| input.shape().first().copied()).unwrap_or(0);
+        let views = inputs.iter().map(|input| input.try_as_plain_ram()).collect::<TractResult<TVec<_>>>()?;
+        let slices = views.iter().map(|view| view.as_slice::<f32>()).collect::<TractResult<TVec<_>>>()?;
+        // SAFETY: layers write every number of their result.
+        let mut output = unsafe { Tensor::uninitialized_aligned::<f32>(&self.shape(items), 64)? };
+        let threads = match current_tract_executor() {
+            Executor::MultiThread(pool) => Threads::of(pool),
+            _ => Threads::one(),
+        };
+        let mut view = output.try_as_plain_ram_mut()?;
+        self.layer.run(&slices, view.as_slice_mut::<f32>()?, items, &threads);
+        Ok(tvec![output.into_tvalue()])
+    }
+}
+
+impl TypedOp for Operator {
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        let items = inputs.first().map_or(1.into(), |input| input.shape[0].clone());
+        Ok(tvec![f32::fact(self.shape::<TDim>(items))])
+    }
+
+    as_op!();
+}

@@ -19,7 +19,7 @@ pub mod detections;
 pub mod error;
 pub mod manifest;
 pub mod model;
-mod network;
+pub mod network;
 pub mod roi_align;
 pub mod stages;
 pub mod timings;

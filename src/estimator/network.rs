@@ -8,13 +8,16 @@ mod layout;
 mod lower;
 mod operator;
 mod pending;
+mod pool;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tract_onnx::prelude::multithread::Executor;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::DimLike;
+use tract_onnx::tract_core::plan::eval;
 
 use self::expand::expand_weights;
 pub use self::layout::Layout;
@@ -153,7 +156,7 @@ impl Program {
         let state = guarded(|| plan.spawn()).map_err(fail)?;
         let input = guarded(|| Tensor::zero::<f32>(&self.input)).map_err(fail)?;
         let (file, batches, threads) = (self.file.clone(), self.batches, threads.clone());
-        Ok(Runner { file, plan, state, batches, threads, input: Arc::new(input) })
+        Ok(Runner { file, plan, state, batches, threads, input: Arc::new(input), profile: None })
     }
 }
 
@@ -165,6 +168,18 @@ pub struct Runner {
     batches: bool,
     threads: Threads,
     input: Arc<Tensor>,
+    /// Where the time goes, if somebody wants to know.
+    profile: Option<Vec<LayerTime>>,
+}
+
+/// How long a layer took.
+#[derive(Clone, Debug)]
+pub struct LayerTime {
+    /// Its name in the network's file.
+    pub layer: String,
+    /// What it does.
+    pub kind: String,
+    pub time: Duration,
 }
 
 impl Runner {
@@ -199,9 +214,32 @@ impl Runner {
         Ok(outputs)
     }
 
+    /// Notes from now on how long each layer takes.
+    pub fn profile(&mut self) {
+        self.profile.get_or_insert_default();
+    }
+
+    /// What was noted since last asked.
+    pub fn profiled(&mut self) -> Vec<LayerTime> {
+        self.profile.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     fn run_on(&mut self, input: Arc<Tensor>) -> Result<Vec<Output>> {
-        let Self { state, threads, .. } = self;
-        let outcome = threads.within(|| guarded(|| state.run(tvec![TValue::from_const(input)])));
+        let Self { state, threads, profile, .. } = self;
+        let run = || match profile {
+            Some(profile) => state.run_plan_with_eval(tvec![TValue::from_const(input)], |context, op, node, inputs| {
+                let start = Instant::now();
+                let results = eval(context, op, node, inputs);
+                profile.push(LayerTime {
+                    layer: node.name.clone(),
+                    kind: node.op.name().to_string(),
+                    time: start.elapsed(),
+                });
+                results
+            }),
+            None => state.run(tvec![TValue::from_const(input)]),
+        };
+        let outcome = threads.within(|| guarded(run));
         match outcome {
             Ok(values) => Ok(values.into_iter().map(Output::new).collect()),
             Err(problem) => {

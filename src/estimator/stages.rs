@@ -7,7 +7,7 @@ use super::detections::Verdict;
 use super::error::Result;
 use super::manifest::{Manifest, Pooler};
 use super::model::{File, Model};
-use super::network::{Graph, Layout, Output, Program, Runner};
+use super::network::{Graph, LayerTime, Layout, Output, Program, Runner};
 use super::roi_align::{FeatureMap, RoiAlign, level_of};
 use super::timings::{Stage, Timings};
 use crate::person::PARTS;
@@ -50,6 +50,13 @@ impl Trunk {
             *runner = program.runner(threads)?;
         }
         Ok(())
+    }
+
+    /// See [`Runner::profile`] and [`Runner::profiled`].
+    pub fn profiled(&mut self) -> Vec<LayerTime> {
+        let Some((_, runner)) = &mut self.ready else { return Vec::new() };
+        runner.profile();
+        runner.profiled()
     }
 
     /// Input (3, height, width) of the size prepared for; empty before.

@@ -21,6 +21,7 @@ use tract_onnx_opl::resize::{CoordTransform, Nearest, Resize};
 use super::layout::Layout;
 use super::operator::Operator;
 use super::pending::{Dense, Depthwise, Enlarging, Pending, Summands};
+use super::pool::Pool;
 use crate::kernels::Clamp;
 use crate::layers::{Enlargement, Interleave, Layer, Pooled, Size, Window};
 
@@ -41,6 +42,7 @@ pub fn lower(source: &TypedModel, input: Layout, outputs: &[Layout]) -> TractRes
         constants: HashMap::new(),
         pending: HashMap::new(),
         batches: true,
+        pool: Arc::default(),
     };
     for &outlet in source.input_outlets()? {
         let fact = source.outlet_fact(outlet)?;
@@ -67,6 +69,7 @@ struct Lowering<'a> {
     constants: HashMap<OutletId, Arc<Tensor>>,
     pending: HashMap<OutletId, Pending>,
     batches: bool,
+    pool: Arc<Pool>,
 }
 
 impl Lowering<'_> {
@@ -425,7 +428,7 @@ impl Lowering<'_> {
         let wired = match (rank, layout, size) {
             (..=2, ..) => return Ok(from),
             (_, Layout::ChannelsLast, Some(size)) => {
-                let operator = Operator { layer: Arc::new(Interleave { size }), flat: false };
+                let operator = Operator { layer: Arc::new(Interleave { size }), flat: false, pool: self.pool.clone() };
                 self.model.wire_node(name, operator, &[from])?
             }
             (_, Layout::ChannelsLast, None) => self.model.wire_node(name, AxisOp::Move(1, rank - 1), &[from])?,
@@ -478,7 +481,7 @@ impl Lowering<'_> {
         let inputs: TVec<_> =
             inputs.iter().map(|&input| self.value(input, Layout::ChannelsLast)).collect::<TractResult<_>>()?;
         let name = &self.source.node(outlet.node).name;
-        let wired = self.model.wire_node(name, Operator { layer, flat }, &inputs)?[0];
+        let wired = self.model.wire_node(name, Operator { layer, flat, pool: self.pool.clone() }, &inputs)?[0];
         self.values.insert((outlet, Layout::ChannelsLast), wired);
         Ok(())
     }

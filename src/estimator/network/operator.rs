@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tract_onnx::prelude::multithread::{Executor, current_tract_executor};
 use tract_onnx::tract_core::internal::*;
 
+use super::pool::Pool;
 use crate::layers::{Layer, Size};
 use crate::threads::Threads;
 
@@ -15,6 +16,8 @@ pub struct Operator {
     pub layer: Arc<dyn Layer>,
     /// Whether the result, of one pixel, has just the axes (items, channels).
     pub flat: bool,
+    /// Where results get their memory.
+    pub pool: Arc<Pool>,
 }
 
 impl Operator {
@@ -60,15 +63,13 @@ impl EvalOp for Operator {
         let items = inputs.first().and_then(|input| input.shape().first().copied()).unwrap_or(0);
         let views = inputs.iter().map(|input| input.try_as_plain_ram()).collect::<TractResult<TVec<_>>>()?;
         let slices = views.iter().map(|view| view.as_slice::<f32>()).collect::<TractResult<TVec<_>>>()?;
-        // SAFETY: layers write every number of their result.
-        let mut output = unsafe { Tensor::uninitialized_aligned::<f32>(&self.shape(items), 64)? };
         let threads = match current_tract_executor() {
             Executor::MultiThread(pool) => Threads::of(pool),
             _ => Threads::one(),
         };
-        let mut view = output.try_as_plain_ram_mut()?;
-        self.layer.run(&slices, view.as_slice_mut::<f32>()?, items, &threads);
-        Ok(tvec![output.into_tvalue()])
+        // Layers write every number of their result and read none.
+        let output = self.pool.fill(&self.shape(items), |out| self.layer.run(&slices, out, items, &threads))?;
+        Ok(tvec![output])
     }
 }
 

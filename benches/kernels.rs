@@ -11,7 +11,6 @@ use gstdensepose::kernels::{
     Clamp,
     depthwise::Depthwise,
     gemm::{Tap, Weights, product},
-    inverted::{Extents, InvertedResidual},
     simd::{Isa, Kernel, Vector},
     winograd::Winograd,
 };
@@ -146,49 +145,6 @@ fn depthwise(bencher: Bencher, Filter { height, width, channels, kernel, stride,
             }
             packed.row(&rows[..kernel], padding, out, Clamp::RELU6);
         }
-    });
-}
-
-/// An inverted residual block: its input (height, width), its channels before, within and after, its kernel.
-#[derive(Clone, Copy)]
-struct Block {
-    height: usize,
-    width: usize,
-    channels: [usize; 3],
-    kernel: usize,
-    stride: usize,
-}
-
-impl fmt::Display for Block {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { height, width, channels: [inputs, channels, outputs], kernel, stride } = self;
-        write!(f, "{height}x{width} {inputs}->{channels}->{outputs} kernel {kernel} stride {stride}")
-    }
-}
-
-const fn block(height: usize, width: usize, channels: [usize; 3], kernel: usize, stride: usize) -> Block {
-    Block { height, width, channels, kernel, stride }
-}
-
-#[divan::bench(max_time = 0.25, args = [
-    block(128, 240, [16, 96, 24], 3, 2), block(64, 120, [24, 144, 24], 3, 1), block(64, 120, [24, 144, 40], 5, 2),
-    block(32, 60, [40, 240, 40], 5, 1), block(32, 60, [40, 240, 80], 3, 2), block(16, 30, [80, 480, 80], 3, 1),
-    block(16, 30, [112, 672, 112], 5, 1), block(8, 15, [192, 1152, 192], 5, 1),
-])]
-fn inverted_residual(bencher: Bencher, Block { height, width, channels, kernel, stride }: Block) {
-    let [inputs, channels, outputs] = channels;
-    let packed = InvertedResidual {
-        expand: Some((Weights::pack(inputs, channels, |_, _| 0.1, |_| 0.1), Clamp::RELU6)),
-        filter: (Depthwise::pack((kernel, kernel), stride, 1, channels, |_, _, _| 0.1, |_| 0.1), Clamp::RELU6),
-        project: (Weights::pack(channels, outputs, |_, _| 0.1, |_| 0.1), Clamp::NONE),
-    };
-    let (out_height, out_width) = (height / stride, width / stride);
-    let extents = Extents { height, width, top: kernel / 2, left: kernel / 2, out_width };
-    let (mut input, mut out) = (Numbers::new(height * width * inputs), Numbers::new(out_height * out_width * outputs));
-    let mut scratch = Vec::new();
-    let operations = height * width * inputs + out_height * out_width * (kernel * kernel + outputs);
-    bencher.counter(ItemsCount::new(2 * channels * operations)).bench_local(|| {
-        packed.rows(black_box(input.get()), extents, 0..out_height, None, out.get(), &mut scratch);
     });
 }
 

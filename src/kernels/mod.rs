@@ -11,7 +11,6 @@
 mod aligned;
 pub mod depthwise;
 pub mod gemm;
-pub mod inverted;
 pub mod simd;
 pub mod winograd;
 

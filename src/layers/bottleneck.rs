@@ -190,3 +190,106 @@ impl Bottleneck {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(seed: usize, count: usize) -> Vec<f32> {
+        (0..count)
+            .map(|i| (((i + seed) as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0)
+            .collect()
+    }
+
+    /// (rows, columns, kernel, stride, dilation, padding, widened to or 0, narrowed to or 0)
+    type Case = (usize, usize, usize, usize, usize, usize, usize, usize);
+
+    fn check((rows, columns, kernel, stride, dilation, padding, wide, narrow): Case) {
+        let channels = 5;
+        let width = if wide > 0 { wide } else { channels };
+        let window = Window { kernel, stride, dilation, before: padding };
+        let out = |length: usize| (length + 2 * padding - window.span()) / stride + 1;
+        let size = Size { rows, columns, channels };
+        let results = if narrow > 0 { narrow } else { width };
+        let output = Size { rows: out(rows), columns: out(columns), channels: results };
+        let items = 3;
+        let (input, added) = (noise(1, items * size.len()), noise(2, items * output.len()));
+        let (first, middle, last) =
+            (noise(3, channels * width), noise(4, kernel * kernel * width), noise(5, width * results));
+        let pointwise = |weights: &[f32], depth, columns, clamp| Pointwise {
+            weights: Weights::pack(depth, columns, |k, c| weights[k * columns + c], |c| c as f32 * 0.1),
+            clamp,
+        };
+        let weight = |y: usize, x: usize, c: usize| middle[(y * kernel + x) * width + c];
+        let layer = Bottleneck {
+            input: size,
+            output,
+            expand: (wide > 0).then(|| pointwise(&first, channels, width, Clamp::RELU6)),
+            depthwise: (
+                Depthwise::pack((kernel, kernel), stride, dilation, width, weight, |c| c as f32 * 0.01),
+                Clamp::RELU,
+            ),
+            rows: window,
+            left: padding,
+            project: (narrow > 0).then(|| pointwise(&last, width, results, Clamp::NONE)),
+            residual: narrow > 0,
+        };
+
+        // The same, one number after the other.
+        let product = |pixel: &[f32], weights: &[f32], columns: usize, c: usize| {
+            c as f32 * 0.1 + pixel.iter().enumerate().map(|(k, v)| v * weights[k * columns + c]).sum::<f32>()
+        };
+        let mut expected = Vec::new();
+        for item in 0..items {
+            let widened: Vec<f32> = input[item * size.len()..][..size.len()]
+                .chunks_exact(channels)
+                .flat_map(|pixel| {
+                    (0..width).map(|c| match wide {
+                        0 => pixel[c],
+                        _ => product(pixel, &first, width, c).clamp(0.0, 6.0),
+                    })
+                })
+                .collect();
+            for (y, x) in (0..output.rows).flat_map(|y| (0..output.columns).map(move |x| (y, x))) {
+                let pixel: Vec<f32> = (0..width)
+                    .map(|c| {
+                        let mut sum = c as f32 * 0.01;
+                        for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
+                            if let (Some(sy), Some(sx)) = (window.at(y, ky, rows), window.at(x, kx, columns)) {
+                                sum += widened[(sy * columns + sx) * width + c] * weight(ky, kx, c);
+                            }
+                        }
+                        sum.max(0.0)
+                    })
+                    .collect();
+                let at = expected.len();
+                expected.extend((0..results).map(|c| match narrow {
+                    0 => pixel[c],
+                    _ => product(&pixel, &last, results, c) + added[at + c],
+                }));
+            }
+        }
+        for threads in [1, 2, 4] {
+            for items in [1, items] {
+                let mut found = vec![f32::NAN; items * output.len()];
+                layer.run(&[&input, &added], &mut found, items, &Threads::new(threads).unwrap());
+                for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                    assert!((found - expected).abs() < 1e-3, "{i}: {found}, not {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn as_its_definition_says() {
+        check((9, 7, 3, 1, 1, 1, 0, 0));
+        check((9, 7, 3, 1, 1, 1, 16, 6));
+        check((10, 9, 5, 2, 1, 2, 16, 0));
+        check((11, 8, 3, 2, 1, 1, 0, 9));
+        check((12, 12, 3, 1, 4, 4, 0, 6));
+        check((4, 4, 1, 2, 1, 0, 0, 0));
+        // So many rows that threads take bands, so wide that some lines are done at a time.
+        check((80, 30, 3, 1, 1, 1, 150, 6));
+        check((70, 30, 5, 2, 1, 2, 150, 6));
+    }
+}

@@ -548,11 +548,14 @@ fn windows(spec: &PoolSpec, size: Size) -> Option<[Window; 2]> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use tract_onnx::prelude::*;
 
     use super::*;
+    use crate::estimator::Model;
 
-    fn typed(path: &str, shape: [usize; 4]) -> TypedModel {
+    fn typed(path: &Path, shape: [usize; 4]) -> TypedModel {
         let model = tract_onnx::onnx().with_ignore_value_info(true).model_for_path(path).unwrap();
         model.with_input_fact(0, f32::fact(shape).into()).unwrap().into_typed().unwrap()
     }
@@ -568,44 +571,69 @@ mod tests {
         Tensor::from_shape(&shape, &(0..length).map(number).collect::<Vec<_>>()).unwrap()
     }
 
-    /// Compares with the same network as tract runs it; returns the kinds of operators that remained.
-    fn compare(path: &str, shape: [usize; 4]) -> Vec<String> {
-        let source = typed(path, shape);
-        let expected = run(source.clone(), noise(shape));
-        let layouts = vec![Layout::ChannelsFirst; source.outputs.len()];
-        let lowered = lower(&source, Layout::ChannelsFirst, &layouts).unwrap();
-        let found = run(lowered.model.clone(), noise(shape));
-        for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
-            assert_eq!(expected.shape(), found.shape(), "{path} output {i}");
-            let (expected, found) = (numbers(expected), numbers(found));
-            let square =
-                |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
-            let difference = square(&mut expected.iter().zip(&found).map(|(a, b)| a - b));
-            let size = square(&mut expected.iter().copied());
-            assert!(difference <= 1e-4 * size, "{path} output {i}: {difference} of {size}");
-        }
-        lowered.model.nodes.iter().map(|node| node.op.name().to_string()).collect()
+    fn numbers(tensor: &Tensor) -> &[f32] {
+        tensor.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap()
     }
 
-    fn numbers(tensor: &Tensor) -> Vec<f32> {
-        tensor.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().to_vec()
+    /// Compares with the same network as tract runs it, in both layouts; returns the names of the operators.
+    fn compare(path: &Path, shape: [usize; 4]) -> Vec<String> {
+        let source = typed(path, shape);
+        let expected = run(source.clone(), noise(shape));
+        let lowered =
+            |layout| lower(&source, Layout::ChannelsFirst, &vec![layout; source.outputs.len()]).unwrap().model;
+        let first = run(lowered(Layout::ChannelsFirst), noise(shape));
+        let last = run(lowered(Layout::ChannelsLast), noise(shape));
+        for (i, expected) in expected.iter().enumerate() {
+            let picture = expected.rank() > 2;
+            let last = if picture { last[i].clone().move_axis(3, 1).unwrap() } else { last[i].clone() };
+            for found in [&first[i], &last] {
+                assert_eq!(expected.shape(), found.shape(), "{} output {i}", path.display());
+                let norm =
+                    |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+                let difference = norm(&mut numbers(expected).iter().zip(numbers(found)).map(|(a, b)| a - b));
+                let size = norm(&mut numbers(expected).iter().copied());
+                assert!(difference <= 1e-5 * size, "{} output {i}: {difference} of {size}", path.display());
+            }
+        }
+        lowered(Layout::ChannelsLast).nodes.iter().map(|node| node.op.name().to_string()).collect()
+    }
+
+    /// The operators of a model's three networks.
+    fn compare_model(directory: &Path) -> [Vec<String>; 3] {
+        let model = Model::open(directory).unwrap();
+        let manifest = model.manifest();
+        let channels = manifest.features[0].channels;
+        let head = |items: usize, resolution| [items, channels, resolution, resolution];
+        [
+            compare(&directory.join("trunk.onnx"), [1, 3, 96, 160]),
+            compare(&directory.join("box_head.onnx"), head(3, manifest.box_head.pooler.resolution)),
+            compare(&directory.join("densepose_head.onnx"), head(2, manifest.densepose_head.pooler.resolution)),
+        ]
+    }
+
+    fn here(path: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
     }
 
     #[test]
-    fn networks_elsewhere() {
-        let list = std::env::var("NETWORKS").unwrap_or_default();
-        for entry in list.split(';').filter(|e| !e.is_empty()) {
-            let (path, shape) = entry.split_once(' ').unwrap();
-            let shape: Vec<usize> = shape.split(',').map(|n| n.parse().unwrap()).collect();
-            let ops = compare(path, shape.try_into().unwrap());
-            let mut counts: Vec<(String, usize)> = Vec::new();
-            for op in ops {
-                match counts.iter_mut().find(|(name, _)| *name == op) {
-                    Some((_, n)) => *n += 1,
-                    None => counts.push((op, 1)),
-                }
-            }
-            println!("{path}: {counts:?}");
+    fn lowered_networks_compute_what_tract_does() {
+        let kinds = std::fs::read_dir(here("tests/fixtures/kinds")).unwrap();
+        let mut models: Vec<PathBuf> = kinds.map(|kind| kind.unwrap().path()).collect();
+        models.push(here("tests/fixtures/tiny"));
+        // Others, from elsewhere.
+        models.extend(std::env::var("MODELS").iter().flat_map(|list| list.split_whitespace()).map(PathBuf::from));
+        for model in models {
+            let operators = compare_model(&model).concat();
+            assert!(operators.iter().any(|name| name.ends_with("Convolution")), "{operators:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_networks_run_on_layers_of_our_own() {
+        for operators in compare_model(&here("models/default")) {
+            let foreign: Vec<_> =
+                operators.iter().filter(|n| ["Conv", "MoveAxis", "Mul", "Max"].contains(&&***n)).collect();
+            assert!(foreign.is_empty(), "{foreign:?}");
         }
     }
 }

@@ -26,7 +26,8 @@ impl Pool {
 
     fn take(&self, shape: &[usize]) -> Option<Arc<Tensor>> {
         let mut tensors = lock(&self.0);
-        let index = tensors.iter().position(|t| Arc::strong_count(t) == 1 && t.len() == shape.iter().product::<usize>())?;
+        let index =
+            tensors.iter().position(|t| Arc::strong_count(t) == 1 && t.len() == shape.iter().product::<usize>())?;
         let mut tensor = tensors.swap_remove(index);
         Arc::get_mut(&mut tensor)?.set_shape(shape).ok()?;
         Some(tensor)

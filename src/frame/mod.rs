@@ -5,11 +5,13 @@
 //! `BILINEAR`, with the same fixed-point arithmetic and rounding, so that RGB pictures give exactly the pixels that the
 //! networks are trained and evaluated on.
 
+mod filter;
+mod mix;
 mod resample;
 
 use std::ops::Range;
 
-use resample::{Axes, Scratch, Strip, fill};
+use resample::{Axes, Resampler};
 
 use crate::estimator::Threads;
 use crate::estimator::manifest::{ChannelOrder, Input};
@@ -62,11 +64,9 @@ pub struct Sampler {
 /// Some rows of the result, and buffers to make them.
 struct Band {
     rows: Range<usize>,
-    /// The rows of the components that they are made of.
-    strips: [Strip; 3],
+    resamplers: Vec<Resampler>,
     /// A row of components at the network's size. A gray picture has one component; the others stay 0.
     mixed: [Vec<u8>; 3],
-    scratch: Scratch,
 }
 
 /// A thread is not worth its start for fewer rows.
@@ -130,11 +130,9 @@ impl Sampler {
         let edge = |i: usize| size.height * i / count;
         let band = |i: usize| {
             let rows = edge(i)..edge(i + 1);
-            let strip = |c: usize| self.axes.get(c).map(|axes| axes.strip(rows.clone())).unwrap_or_default();
             Band {
-                strips: std::array::from_fn(strip),
+                resamplers: Resampler::all(layout, &self.axes, rows.clone()),
                 mixed: std::array::from_fn(|_| vec![0; size.width]),
-                scratch: Scratch::default(),
                 rows,
             }
         };
@@ -163,15 +161,15 @@ impl Band {
         planes: &mut [&mut [f32]],
         stride: usize,
     ) {
-        fill(&mut self.strips, image, axes, &mut self.scratch);
+        self.resamplers.iter_mut().for_each(Resampler::restart);
         for (i, y) in self.rows.clone().enumerate() {
-            for ((axes, strip), row) in axes.iter().zip(&self.strips).zip(&mut self.mixed) {
-                axes.row(y, strip, row);
+            for resampler in &mut self.resamplers {
+                resampler.row(image, axes, y, &mut self.mixed);
             }
             let [a, b, c] = &self.mixed;
             for (plane, colour) in planes.iter_mut().zip(colours) {
                 let (row, padding) = plane[i * stride..][..stride].split_at_mut(a.len());
-                normalise([a, b, c], colour, row);
+                colour.normalise([a, b, c], row);
                 padding.fill(0.0);
             }
         }
@@ -186,11 +184,30 @@ struct Colour {
     shift: f32,
 }
 
+impl Colour {
+    /// Turns a row of components into a row of this colour.
+    fn normalise(&self, components: [&[u8]; 3], out: &mut [f32]) {
+        // Pictures of the network's own colours need no mixing.
+        match self.weights.iter().position(|&w| w == 1.0) {
+            Some(i) if self.offset == 0.0 && self.weights.iter().sum::<f32>() == 1.0 => {
+                normalise(components[i], self.scale, self.shift, out);
+            }
+            _ => mix(components[0], components[1], components[2], self, out),
+        }
+    }
+}
+
 vectorised! {
-    /// Turns a row of components into a row of one normalised colour.
-    fn normalise(components: [&[u8]; 3], colour: &Colour, out: &mut [f32]) {
+    fn normalise(component: &[u8], scale: f32, shift: f32, out: &mut [f32]) {
+        for (out, &value) in out.iter_mut().zip(component) {
+            *out = f32::from(value) * scale + shift;
+        }
+    }
+}
+
+vectorised! {
+    fn mix(a: &[u8], b: &[u8], c: &[u8], colour: &Colour, out: &mut [f32]) {
         let Colour { weights: [wa, wb, wc], offset, scale, shift } = *colour;
-        let [a, b, c] = components;
         for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
             let value = wa * f32::from(a) + wb * f32::from(b) + wc * f32::from(c) + offset;
             *out = value.clamp(0.0, 255.0) * scale + shift;

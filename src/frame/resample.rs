@@ -1,11 +1,13 @@
 //! Resizing by the antialiased triangle filter of Pillow's `BILINEAR`, with the same fixed-point arithmetic and rounding:
-//! first along rows, then along columns, each rounded to bytes.
+//! first along rows, then along columns, each rounded to bytes. Rows are filtered along themselves when the first row of
+//! the result needs them, and forgotten after the last one that does.
 
 use std::ops::Range;
 
 use super::InputSize;
+use super::filter::{Filter, Resize};
+use super::mix::{PIXEL, ROWS, interleave, lane, mix_pixels, mix_rows, needed};
 use crate::image::{Component, Image, Layout, Plane};
-use crate::simd::vectorised;
 
 /// How one component of a picture is resized.
 pub struct Axes {
@@ -25,18 +27,6 @@ impl Axes {
     pub fn fit(axes: &[Self], layout: &Layout, size: InputSize) -> bool {
         axes.iter().map(|axes| [axes.across.resize, axes.down.resize]).eq(wanted(layout, size))
     }
-
-    /// A strip of which the rows `rows` of the result can be made.
-    pub fn strip(&self, rows: Range<usize>) -> Strip {
-        let rows = self.down.sources(rows);
-        Strip { data: vec![0; rows.len() * self.across.resize.wanted], rows }
-    }
-
-    /// Row `y` of the result, out of a strip that has what it takes.
-    pub fn row(&self, y: usize, strip: &Strip, out: &mut [u8]) {
-        let (first, weights) = self.down.used(y);
-        mix_rows(&strip.data[(first - strip.rows.start) * out.len()..], weights, out);
-    }
 }
 
 fn wanted(layout: &Layout, size: InputSize) -> impl Iterator<Item = [Resize; 2]> + '_ {
@@ -45,78 +35,165 @@ fn wanted(layout: &Layout, size: InputSize) -> impl Iterator<Item = [Resize; 2]>
     })
 }
 
-/// Some rows of a component, resized along the rows only.
-#[derive(Default)]
-pub struct Strip {
-    /// Which rows.
-    rows: Range<usize>,
-    data: Vec<u8>,
+/// Makes rows of the result, one after the other.
+pub struct Resampler {
+    source: Source,
+    window: Window,
+    /// A row of the result, if it is one of pixels.
+    mixed: Vec<u8>,
+    scratch: Scratch,
 }
 
-/// Buffers of a row.
-#[derive(Default)]
-pub struct Scratch {
-    padded: Vec<u8>,
-    gathered: Vec<u8>,
+/// What is resized together.
+#[derive(Clone, Copy)]
+enum Source {
+    /// Components side by side in pixels of `step` bytes, the first of which is at `start` in a row: the components are
+    /// those at `lanes`.
+    Pixels { step: usize, start: usize, lanes: [usize; 3] },
+    /// The component of this index.
+    Samples(usize),
 }
 
-/// Fills the strips of a picture's components.
-pub fn fill(strips: &mut [Strip], image: &Image, axes: &[Axes], scratch: &mut Scratch) {
-    match pixel(&image.layout().components) {
-        Some((start, lanes)) => fill_together(strips, image, (start, lanes), &axes[0].across, scratch),
-        None => {
-            for (index, (strip, axes)) in strips.iter_mut().zip(axes).enumerate() {
-                fill_one(strip, image, index, &axes.across, scratch);
+impl Resampler {
+    /// Those that make all components of the rows `rows` of the result.
+    pub fn all(layout: &Layout, axes: &[Axes], rows: Range<usize>) -> Vec<Self> {
+        let new = |source: Source, axes: &Axes| {
+            let width = axes.across.resize.wanted;
+            let (stride, batch, mixed) = match source {
+                Source::Pixels { .. } => (width.next_multiple_of(2) * PIXEL, ROWS, width * PIXEL),
+                Source::Samples(_) => (width, ROWS * PIXEL, 0),
+            };
+            let window = Window::new(&axes.down, rows.clone(), stride, batch);
+            Self { source, window, mixed: vec![0; mixed], scratch: Scratch::default() }
+        };
+        match pixel(&layout.components) {
+            Some(source) => vec![new(source, &axes[0])],
+            None => axes.iter().enumerate().map(|(i, axes)| new(Source::Samples(i), axes)).collect(),
+        }
+    }
+
+    /// Forgets the last picture.
+    pub fn restart(&mut self) {
+        self.window.filled = self.window.first;
+    }
+
+    /// Makes row `y` of those components that are resized here; rows must come in order.
+    pub fn row(&mut self, image: &Image, axes: &[Axes], y: usize, rows: &mut [Vec<u8>; 3]) {
+        let Self { source, window, mixed, scratch } = self;
+        let index = if let Source::Samples(index) = *source { index } else { 0 };
+        let Axes { across, down } = &axes[index];
+        let (first, weights) = down.used(y);
+        while window.filled < first + weights.len() {
+            let (y, batch) = window.next_batch();
+            match *source {
+                Source::Pixels { step, start, .. } => scratch.pixels(image, y, (start, step), across, batch),
+                Source::Samples(index) => scratch.samples(image, y, index, across, batch),
             }
         }
-    }
-}
-
-/// Components that lie side by side in pixels.
-fn fill_together(
-    strips: &mut [Strip],
-    image: &Image,
-    (start, lanes): (usize, [usize; 3]),
-    filter: &Filter,
-    scratch: &mut Scratch,
-) {
-    let (step, wanted) = (image.layout().components[0].step, filter.resize.wanted);
-    let needed = filter.resize.samples.max(filter.taps) * step + PIXEL;
-    scratch.gathered.resize(wanted * PIXEL, 0);
-    for (i, y) in strips[0].rows.clone().enumerate() {
-        let row = padded(image.plane_of(0), y, start, needed, &mut scratch.padded);
-        mix_pixels(row, step, filter, &mut scratch.gathered);
-        for (strip, lane) in strips.iter_mut().zip(lanes) {
-            gather(&scratch.gathered[lane..], PIXEL, &mut strip.data[i * wanted..][..wanted]);
+        window.find(first..first + weights.len());
+        match *source {
+            Source::Pixels { lanes, .. } => {
+                mix_rows(&window.data, &window.starts, weights, mixed);
+                for (row, i) in rows.iter_mut().zip(lanes) {
+                    lane(mixed, i, row);
+                }
+            }
+            Source::Samples(index) => mix_rows(&window.data, &window.starts, weights, &mut rows[index]),
         }
     }
 }
 
-/// A component that stands for itself.
-fn fill_one(strip: &mut Strip, image: &Image, index: usize, filter: &Filter, scratch: &mut Scratch) {
-    let Component { offset, step, .. } = image.layout().components[index];
-    let Resize { samples, wanted, .. } = filter.resize;
-    let needed = samples.max(filter.taps);
-    for (y, out) in strip.rows.clone().zip(strip.data.chunks_exact_mut(wanted)) {
-        let mut row = padded(image.plane_of(index), y, offset, needed * step, &mut scratch.padded);
-        if step > 1 {
-            scratch.gathered.resize(needed, 0);
-            gather(row, step, &mut scratch.gathered);
-            row = &scratch.gathered;
+/// The last rows that were filtered along themselves, in a ring of slots.
+struct Window {
+    /// The first row of all.
+    first: usize,
+    /// The row after the last one in here.
+    filled: usize,
+    /// Rows filtered at once.
+    batch: usize,
+    slots: usize,
+    stride: usize,
+    data: Vec<u8>,
+    /// Where the rows in use begin in `data`.
+    starts: Vec<usize>,
+}
+
+impl Window {
+    fn new(down: &Filter, rows: Range<usize>, stride: usize, batch: usize) -> Self {
+        let first = down.sources(rows).start;
+        let slots = (down.taps + batch).next_multiple_of(batch);
+        Self { first, filled: first, batch, slots, stride, data: vec![0; slots * stride], starts: Vec::new() }
+    }
+
+    fn slot(&self, row: usize) -> usize {
+        (row - self.first) % self.slots
+    }
+
+    /// Makes `starts` those of `rows`, which must be in here.
+    fn find(&mut self, rows: Range<usize>) {
+        let mut starts = std::mem::take(&mut self.starts);
+        starts.clear();
+        starts.extend(rows.map(|row| self.slot(row) * self.stride));
+        self.starts = starts;
+    }
+
+    /// The next row to be filled in, and the slots of as many rows from there on as are filtered at once.
+    fn next_batch(&mut self) -> (usize, &mut [u8]) {
+        let (row, slot) = (self.filled, self.slot(self.filled));
+        self.filled += self.batch;
+        (row, &mut self.data[slot * self.stride..][..self.batch * self.stride])
+    }
+}
+
+/// Buffers of some rows.
+#[derive(Default)]
+struct Scratch {
+    padded: [Vec<u8>; ROWS],
+    /// Rows of pixels before and after filtering.
+    before: [Vec<u8>; ROWS],
+    after: [Vec<u8>; ROWS],
+}
+
+impl Scratch {
+    /// Filters rows of pixels from row `y` on along themselves into those of `out`.
+    fn pixels(&mut self, image: &Image, y: usize, (start, step): (usize, usize), filter: &Filter, out: &mut [u8]) {
+        let (plane, last) = (image.plane_of(0), image.height() - 1);
+        let mut index = 0..;
+        let rows = self.padded.each_mut().map(|copy| {
+            let y = y + index.next().unwrap_or_default();
+            padded(plane, y.min(last), start, needed(filter, step), copy)
+        });
+        let mut out = out.chunks_exact_mut(out.len() / ROWS);
+        mix_pixels(rows, step, filter, [(); ROWS].map(|()| out.next().unwrap_or_default()));
+    }
+
+    /// Filters rows of a component from row `y` on along themselves into those of `out`: four rows make one of pixels.
+    fn samples(&mut self, image: &Image, y: usize, index: usize, filter: &Filter, out: &mut [u8]) {
+        let Component { offset, step, .. } = image.layout().components[index];
+        let plane = image.plane_of(index);
+        let last = image.layout().components[index].size(image.width(), image.height()).1 - 1;
+        for (i, before) in self.before.iter_mut().enumerate() {
+            let mut row = y + i * PIXEL..;
+            let rows = self.padded.each_mut().map(|copy| {
+                let y = row.next().unwrap_or_default();
+                padded(plane, y.min(last), offset, filter.reach() * step, copy)
+            });
+            before.resize(needed(filter, PIXEL), 0);
+            interleave(rows, step, &mut before[..filter.reach() * PIXEL]);
         }
-        if filter.is_identity() {
-            out.copy_from_slice(&row[..samples]);
-        } else {
-            mix_samples(row, filter, out);
+        for after in &mut self.after {
+            after.resize(filter.resize.wanted.next_multiple_of(2) * PIXEL, 0);
+        }
+        let after = self.after.each_mut().map(|row| &mut row[..]);
+        mix_pixels(self.before.each_ref().map(|row| &row[..]), PIXEL, filter, after);
+        for (i, out) in out.chunks_exact_mut(filter.resize.wanted).enumerate() {
+            lane(&self.after[i / PIXEL], i % PIXEL, out);
         }
     }
 }
 
-/// Bytes that hold one pixel of any packed RGB layout.
-const PIXEL: usize = 4;
-
-/// Where pixels start and which of their bytes the components are, if the three lie side by side.
-fn pixel(components: &[Component]) -> Option<(usize, [usize; 3])> {
+/// What to resize together if the three components lie side by side.
+fn pixel(components: &[Component]) -> Option<Source> {
     let [a, b, c] = components else { return None };
     let alike = |other: &Component| {
         (other.plane, other.step, other.shift_x, other.shift_y) == (a.plane, a.step, a.shift_x, a.shift_y)
@@ -124,7 +201,8 @@ fn pixel(components: &[Component]) -> Option<(usize, [usize; 3])> {
     let offsets = [a.offset, b.offset, c.offset];
     let start = *offsets.iter().min()?;
     let lanes = offsets.map(|o| o - start);
-    (alike(b) && alike(c) && matches!(a.step, 3 | PIXEL) && lanes.iter().all(|&l| l < PIXEL)).then_some((start, lanes))
+    let packed = alike(b) && alike(c) && matches!(a.step, 3 | PIXEL) && lanes.iter().all(|&l| l < PIXEL);
+    packed.then_some(Source::Pixels { step: a.step, start, lanes })
 }
 
 /// `needed` bytes of row `y` from `offset` on. What follows the row weighs nothing, so it is only made up where the
@@ -138,182 +216,4 @@ fn padded<'a>(plane: Plane<'a>, y: usize, offset: usize, needed: usize, copy: &'
     copy.extend_from_slice(source);
     copy.resize(needed, 0);
     copy
-}
-
-vectorised! {
-    /// Every `step`-th byte.
-    fn gather(source: &[u8], step: usize, out: &mut [u8]) {
-        match step {
-            2 => source.chunks(2).zip(out).for_each(|(from, to)| *to = from[0]),
-            4 => source.chunks(4).zip(out).for_each(|(from, to)| *to = from[0]),
-            _ => source.iter().step_by(step).zip(out).for_each(|(from, to)| *to = *from),
-        }
-    }
-}
-
-vectorised! {
-    /// Filters one row along itself.
-    fn mix_samples(row: &[u8], filter: &Filter, out: &mut [u8]) {
-        let weights = filter.weights.chunks_exact(filter.taps);
-        for ((out, &start), weights) in out.iter_mut().zip(&filter.starts).zip(weights) {
-            let (weights, _) = weights.as_chunks::<GROUP>();
-            let (samples, _) = row[start..].as_chunks::<GROUP>();
-            let mut sums = [0; GROUP];
-            for (weights, samples) in weights.iter().zip(samples) {
-                for i in 0..GROUP {
-                    sums[i] += weights[i] * i32::from(samples[i]);
-                }
-            }
-            *out = round(sums.iter().sum());
-        }
-    }
-}
-
-vectorised! {
-    /// Filters one row of pixels of `step` bytes along itself; `out` gets pixels of [`PIXEL`] bytes.
-    fn mix_pixels(row: &[u8], step: usize, filter: &Filter, out: &mut [u8]) {
-        match step {
-            3 => mix_pixels_of::<3>(row, filter, out),
-            _ => mix_pixels_of::<PIXEL>(row, filter, out),
-        }
-    }
-}
-
-#[inline(always)]
-fn mix_pixels_of<const STEP: usize>(row: &[u8], filter: &Filter, out: &mut [u8]) {
-    let weights = filter.weights.chunks_exact(filter.taps);
-    for ((out, &start), weights) in out.as_chunks_mut::<PIXEL>().0.iter_mut().zip(&filter.starts).zip(weights) {
-        let mut sums = [0; PIXEL];
-        let mut at = start * STEP;
-        for weights in weights.as_chunks::<GROUP>().0 {
-            let Some(pixels) = row[at..].first_chunk::<{ GROUP * PIXEL }>() else { break };
-            for (t, weight) in weights.iter().enumerate() {
-                for (i, sum) in sums.iter_mut().enumerate() {
-                    *sum += weight * i32::from(pixels[t * STEP + i]);
-                }
-            }
-            at += GROUP * STEP;
-        }
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out = round(sum);
-        }
-    }
-}
-
-vectorised! {
-    /// Sums rows of `out.len()` bytes, each times its weight.
-    fn mix_rows(rows: &[u8], weights: &[i32], out: &mut [u8]) {
-        const WIDTH: usize = 32;
-        let stride = out.len();
-        let (blocks, rest) = out.as_chunks_mut::<WIDTH>();
-        let done = blocks.len() * WIDTH;
-        for (i, block) in blocks.iter_mut().enumerate() {
-            let mut sums = [0; WIDTH];
-            for (row, weight) in rows.chunks(stride).zip(weights) {
-                if let Some(samples) = row[i * WIDTH..].first_chunk::<WIDTH>() {
-                    for j in 0..WIDTH {
-                        sums[j] += weight * i32::from(samples[j]);
-                    }
-                }
-            }
-            for (out, sum) in block.iter_mut().zip(sums) {
-                *out = round(sum);
-            }
-        }
-        for (i, out) in rest.iter_mut().enumerate() {
-            let sum = rows.chunks(stride).zip(weights).map(|(row, w)| w * i32::from(row[done + i])).sum();
-            *out = round(sum);
-        }
-    }
-}
-
-/// A fixed-point sum as a byte.
-#[inline(always)]
-fn round(sum: i32) -> u8 {
-    ((sum + HALF) >> PRECISION).clamp(0, 255) as u8
-}
-
-/// Resizing along one axis.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Resize {
-    /// Samples in the source.
-    samples: usize,
-    /// Length that they cover, in samples: half a sample less than their number where an odd picture is subsampled.
-    extent: f64,
-    /// Samples wanted.
-    wanted: usize,
-}
-
-impl Resize {
-    fn new(pixels: usize, shift: u32, wanted: usize) -> Self {
-        let cell = 1usize << shift;
-        Self { samples: pixels.div_ceil(cell), extent: pixels as f64 / cell as f64, wanted }
-    }
-}
-
-/// Bits after the binary point of filter weights, as in Pillow.
-const PRECISION: u32 = 32 - 8 - 2;
-const HALF: i32 = 1 << (PRECISION - 1);
-/// Weights are kept in groups of this many, so that loops over them have a fixed length.
-const GROUP: usize = 4;
-
-/// Weights of a triangle filter: sample `i` of the result is the sum of `taps` source samples from `starts[i]` on,
-/// times `weights[i * taps..]`.
-struct Filter {
-    resize: Resize,
-    taps: usize,
-    starts: Vec<usize>,
-    weights: Vec<i32>,
-}
-
-impl Filter {
-    /// Follows Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc`.
-    fn new(resize: Resize) -> Self {
-        let Resize { samples, extent, wanted } = resize;
-        let scale = extent / wanted as f64;
-        let support = scale.max(1.0);
-        let bounds: Vec<(usize, usize, f64)> = (0..wanted)
-            .map(|i| {
-                let centre = (i as f64 + 0.5) * scale;
-                let first = ((centre - support + 0.5).max(0.0) as usize).min(samples - 1);
-                let end = ((centre + support + 0.5) as usize).clamp(first + 1, samples);
-                (first, end, centre)
-            })
-            .collect();
-        let taps = bounds.iter().map(|b| b.1 - b.0).max().unwrap_or(1).next_multiple_of(GROUP);
-        let mut filter = Self { resize, taps, starts: Vec::with_capacity(wanted), weights: vec![0; wanted * taps] };
-        for ((first, end, centre), weights) in bounds.into_iter().zip(filter.weights.chunks_exact_mut(taps)) {
-            let triangle: Vec<f64> =
-                (first..end).map(|s| (1.0 - ((s as f64 - centre + 0.5) * (1.0 / support)).abs()).max(0.0)).collect();
-            let total: f64 = triangle.iter().sum();
-            // All taps must lie in the row (or in its padding, where the row is shorter than the filter).
-            let start = first.min(samples.saturating_sub(taps));
-            for (weight, value) in weights[first - start..].iter_mut().zip(&triangle) {
-                *weight = (value / total * f64::from(1 << PRECISION)).round() as i32;
-            }
-            filter.starts.push(start);
-        }
-        filter
-    }
-
-    /// Whether the result is the source.
-    fn is_identity(&self) -> bool {
-        self.resize.samples == self.resize.wanted && self.resize.extent == self.resize.wanted as f64
-    }
-
-    /// The samples that result `i` is made of, from the first on, and their weights.
-    fn used(&self, i: usize) -> (usize, &[i32]) {
-        let weights = &self.weights[i * self.taps..][..self.taps.min(self.resize.samples)];
-        // Weights are zero at both ends where the filter is narrower than the group.
-        let skip = weights.iter().take_while(|w| **w == 0).count().min(weights.len() - 1);
-        let end = weights.iter().rposition(|w| *w != 0).map_or(weights.len(), |last| last + 1);
-        (self.starts[i] + skip, &weights[skip..end])
-    }
-
-    /// All samples that the results `wanted` are made of.
-    fn sources(&self, wanted: Range<usize>) -> Range<usize> {
-        let (Some(first), Some(last)) = (wanted.clone().next(), wanted.last()) else { return 0..0 };
-        let (end, weights) = self.used(last);
-        self.used(first).0..end + weights.len()
-    }
 }

@@ -82,14 +82,7 @@ fn measure(estimator: &mut Estimator, frame: &Image, frames: usize) -> Result<()
         }
     }
     let stages: Vec<(Stage, f64)> = Stage::ALL.into_iter().zip(stages.into_iter().map(median)).collect();
-    // Boxes share the threads, so what they take is that much less of the frame's time; one person is on one thread.
-    let share = |stage: Stage| match stage {
-        Stage::BoxPooling => estimator.threads(),
-        _ if stage.is_per_box() => estimator.threads().min(persons.max(1)),
-        _ => 1,
-    };
-    let outside: f64 =
-        stages.iter().filter(|(stage, _)| !stage.is_network()).map(|&(stage, time)| time / share(stage) as f64).sum();
+    let outside: f64 = stages.iter().filter(|(stage, _)| !stage.is_network()).map(|(_, time)| time).sum();
     let whole = median(whole);
 
     println!(
@@ -103,11 +96,7 @@ fn measure(estimator: &mut Estimator, frame: &Image, frames: usize) -> Result<()
     );
     for (stage, time) in &stages {
         let name = format!("{stage:?}");
-        println!(
-            "  {name:<18} {time:8.2} ms {} {}",
-            if stage.is_network() { "network" } else { "       " },
-            if stage.is_per_box() { "(sum over boxes)" } else { "" }
-        );
+        println!("  {name:<18} {time:8.2} ms {}", if stage.is_network() { "network" } else { "" },);
     }
     println!("  whole frame        {whole:8.2} ms on {} threads", estimator.threads());
     println!("  outside the network{outside:8.2} ms: {:.1} %\n", 100.0 * outside / whole);

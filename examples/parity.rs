@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use gstdensepose::estimator::anchors::{LevelOutput, propose};
 use gstdensepose::estimator::boxes::{Rect, Scored};
-use gstdensepose::estimator::charts::{Charts, Planes};
+use gstdensepose::estimator::charts::{Charts, Grid};
 use gstdensepose::estimator::detections::{Verdict, detect};
 use gstdensepose::estimator::roi_align::{FeatureMap, RoiAlign, level_of};
 use gstdensepose::estimator::stages::{BoxHead, DensePoseHead, Trunk};
@@ -117,33 +117,40 @@ fn stages(model: &Model, picture: &Image, reference: &Arrays, report: &mut Repor
     Sampler::new(&manifest.input).sample(picture, size, &Threads::one(), trunk.input());
     let pyramid = trunk.run()?;
     for (map, level) in pyramid.features(manifest).iter().zip(LEVELS) {
-        report.rms(&format!("features {level}"), map.data, &reference.get(&format!("feat_{level}")).data);
+        report.rms(&format!("features {level}"), map.data, &reference.channels_last(&format!("feat_{level}")).data);
     }
     for (output, level) in pyramid.levels(manifest).iter().zip(LEVELS) {
         report.rms(
             &format!("objectness {level}"),
             output.objectness,
-            &reference.get(&format!("rpn_logits_{level}")).data,
+            &reference.channels_last(&format!("rpn_logits_{level}")).data,
         );
-        report.rms(&format!("deltas {level}"), output.deltas, &reference.get(&format!("rpn_deltas_{level}")).data);
+        report.rms(
+            &format!("deltas {level}"),
+            output.deltas,
+            &reference.channels_last(&format!("rpn_deltas_{level}")).data,
+        );
     }
 
     let levels: Vec<(&Array, &Array)> = LEVELS
         .iter()
-        .map(|l| (reference.get(&format!("rpn_logits_{l}")), reference.get(&format!("rpn_deltas_{l}"))))
+        .map(|l| {
+            (reference.channels_last(&format!("rpn_logits_{l}")), reference.channels_last(&format!("rpn_deltas_{l}")))
+        })
         .collect();
     let levels: Vec<LevelOutput> = levels
         .iter()
-        .map(|(o, d)| LevelOutput { objectness: &o.data, deltas: &d.data, height: o.shape[2], width: o.shape[3] })
+        .map(|(o, d)| LevelOutput { objectness: &o.data, deltas: &d.data, height: o.shape[1], width: o.shape[2] })
         .collect();
     let proposals = propose(&manifest.rpn, &levels, (size.width, size.height));
     report.largest("proposals, px", &edges(&proposals), &reference.get("proposals").data, 1e-2);
     report.largest("logits of proposals", &scores(&proposals), &reference.get("proposal_logits").data, 1e-4);
 
-    let features: Vec<&Array> = LEVELS[..4].iter().map(|level| reference.get(&format!("feat_{level}"))).collect();
+    let features: Vec<&Array> =
+        LEVELS[..4].iter().map(|level| reference.channels_last(&format!("feat_{level}"))).collect();
     let features: Vec<FeatureMap> = features.iter().zip(&manifest.features).map(|(a, f)| map(a, f.stride)).collect();
     let proposals = scored(reference.get("proposals"), reference.get("proposal_logits"));
-    box_pooling(manifest, &features, &proposals, reference.get("box_roi_feats_first64"), report);
+    box_pooling(manifest, &features, &proposals, reference.channels_last("box_roi_feats_first64"), report);
     let (threads, timings) = (Threads::one(), Timings::default());
     let verdicts = BoxHead::load(model, &threads)?.judge(&features, &proposals, &timings)?;
     let logits: Vec<f32> = verdicts.iter().flat_map(|v| v.logits.clone()).collect();
@@ -170,17 +177,17 @@ fn stages(model: &Model, picture: &Image, reference: &Arrays, report: &mut Repor
     let pooler = &manifest.densepose_head.pooler;
     let align =
         RoiAlign { resolution: pooler.resolution, sampling_ratio: pooler.sampling_ratio, aligned: pooler.aligned };
-    let want = reference.get("dp_roi_feats_first4");
+    let want = reference.channels_last("dp_roi_feats_first4");
     for (index, want) in want.items().enumerate() {
         let mut got = vec![0.0; want.len()];
         align.pool(&features[0], &boxes[index], &mut got);
         report.rms(&format!("DensePose pooling {index}"), &got, want);
     }
 
-    let outputs = ["S", "I", "U", "V"].map(|name| reference.get(name));
+    let outputs = ["S", "I", "U", "V"].map(|name| reference.channels_last(name));
     let count = outputs[0].shape[0];
     let charts = DensePoseHead::load(model, &threads)?.map(&features, &boxes[..count], &timings, |_, charts| {
-        [charts.coarse, charts.fine, charts.u, charts.v].map(|planes| planes.data.to_vec())
+        [charts.coarse, charts.fine, charts.u, charts.v].map(|grid| grid.data.to_vec())
     })?;
     for (index, got) in charts.iter().enumerate() {
         for ((got, want), name) in got.iter().zip(outputs).zip(["S", "I", "U", "V"]) {
@@ -189,14 +196,14 @@ fn stages(model: &Model, picture: &Image, reference: &Arrays, report: &mut Repor
         }
     }
     for index in 0..count {
-        let [coarse, fine, u, v] = outputs.map(|array| Planes {
+        let [coarse, fine, u, v] = outputs.map(|array| Grid {
             data: array.items().nth(index).unwrap_or_default(),
-            channels: array.shape[1],
-            height: array.shape[2],
-            width: array.shape[3],
+            height: array.shape[1],
+            width: array.shape[2],
+            channels: array.shape[3],
         });
         let labels = reference.get(&format!("result{index}_labels"));
-        let map = Charts { coarse, fine, u, v }.to_iuv(labels.shape[1], labels.shape[0]);
+        let map = Charts { coarse, fine, u, v }.to_iuv(labels.shape[1], labels.shape[0], &threads);
         compare_map(&format!("charts {index}"), &map, reference, index, report);
     }
     Ok(())
@@ -266,7 +273,7 @@ fn interleaved(planes: &[f32], size: InputSize) -> Vec<f32> {
 }
 
 fn map(array: &Array, stride: usize) -> FeatureMap<'_> {
-    FeatureMap { data: &array.data, channels: array.shape[1], height: array.shape[2], width: array.shape[3], stride }
+    FeatureMap { data: &array.data, height: array.shape[1], width: array.shape[2], channels: array.shape[3], stride }
 }
 
 fn edges(boxes: &[Scored]) -> Vec<f32> {

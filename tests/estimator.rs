@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use gstdensepose::estimator::anchors::{LevelOutput, propose};
 use gstdensepose::estimator::boxes::{Rect, Scored};
-use gstdensepose::estimator::charts::{Charts, Planes};
+use gstdensepose::estimator::charts::{Charts, Grid};
 use gstdensepose::estimator::detections::{Verdict, detect};
 use gstdensepose::estimator::manifest::Pooler;
 use gstdensepose::estimator::roi_align::{FeatureMap, RoiAlign, level_of};
@@ -75,9 +75,9 @@ fn features<'a>(model: &Model, reference: &'a Arrays) -> Vec<FeatureMap<'a>> {
         .iter()
         .zip(&model.manifest().features)
         .map(|(name, feature)| {
-            let array = reference.get(name);
-            let [_, channels, height, width] = array.shape[..] else { panic!("a feature map has four axes") };
-            FeatureMap { data: &array.data, channels, height, width, stride: feature.stride }
+            let array = reference.channels_last(name);
+            let [_, height, width, channels] = array.shape[..] else { panic!("a feature map has four axes") };
+            FeatureMap { data: &array.data, height, width, channels, stride: feature.stride }
         })
         .collect()
 }
@@ -121,12 +121,12 @@ fn the_trunk_computes_what_pytorch_does() {
             trunk.input().copy_from_slice(&reference.get("input").data);
             let pyramid = trunk.run().unwrap();
             for (map, name) in pyramid.features(model.manifest()).iter().zip(FEATURES) {
-                assert_close(name, map.data, &reference.get(name).data, 1e-5);
+                assert_close(name, map.data, &reference.channels_last(name).data, 1e-5);
             }
             for (level, name) in pyramid.levels(model.manifest()).iter().zip(LEVELS) {
                 let (objectness, deltas) = (format!("objectness_{name}"), format!("deltas_{name}"));
-                assert_close(&objectness, level.objectness, &reference.get(&objectness).data, 1e-5);
-                assert_close(&deltas, level.deltas, &reference.get(&deltas).data, 1e-5);
+                assert_close(&objectness, level.objectness, &reference.channels_last(&objectness).data, 1e-5);
+                assert_close(&deltas, level.deltas, &reference.channels_last(&deltas).data, 1e-5);
             }
         }
     }
@@ -139,9 +139,9 @@ fn proposals_are_those_of_pytorch() {
     let levels: Vec<LevelOutput> = LEVELS
         .iter()
         .map(|name| {
-            let objectness = reference.get(&format!("objectness_{name}"));
-            let (height, width) = (objectness.shape[2], objectness.shape[3]);
-            let deltas = &reference.get(&format!("deltas_{name}")).data;
+            let objectness = reference.channels_last(&format!("objectness_{name}"));
+            let (height, width) = (objectness.shape[1], objectness.shape[2]);
+            let deltas = &reference.channels_last(&format!("deltas_{name}")).data;
             LevelOutput { objectness: &objectness.data, deltas, height, width }
         })
         .collect();
@@ -157,7 +157,7 @@ fn the_box_head_computes_what_pytorch_does() {
     let features = features(&model, &reference);
     let maps: Vec<&FeatureMap> = features.iter().collect();
     let proposals = scored(reference.get("proposals"), reference.get("proposal_logits"));
-    for (proposal, want) in proposals.iter().zip(reference.get("box_rois").items()) {
+    for (proposal, want) in proposals.iter().zip(reference.channels_last("box_rois").items()) {
         let level = level_of(&proposal.rect, &maps, config.pooler.canonical_size, config.pooler.canonical_level);
         let mut got = vec![f32::NAN; want.len()];
         align(&config.pooler).pool(maps[level], &proposal.rect, &mut got);
@@ -197,7 +197,7 @@ fn the_densepose_head_computes_what_pytorch_does() {
     let features = features(&model, &reference);
     let detections = scored(reference.get("detections"), reference.get("detection_scores"));
     let rects: Vec<Rect> = detections.iter().map(|d| d.rect).collect();
-    for (rect, want) in rects.iter().zip(reference.get("densepose_rois").items()) {
+    for (rect, want) in rects.iter().zip(reference.channels_last("densepose_rois").items()) {
         let mut got = vec![f32::NAN; want.len()];
         align(&model.manifest().densepose_head.pooler).pool(&features[0], rect, &mut got);
         assert_close("pooled person", &got, want, 1e-5);
@@ -206,14 +206,13 @@ fn the_densepose_head_computes_what_pytorch_does() {
     for threads in [1, 2] {
         let threads = Threads::new(threads).unwrap();
         let mut head = DensePoseHead::load(&model, &threads).unwrap();
-        let copy = |_: usize, charts: &Charts| {
-            [charts.coarse, charts.fine, charts.u, charts.v].map(|planes| planes.data.to_vec())
-        };
-        // All boxes on threads of their own, and the first alone on all threads.
+        let copy =
+            |_: usize, charts: &Charts| [charts.coarse, charts.fine, charts.u, charts.v].map(|grid| grid.data.to_vec());
+        // All boxes at once, and the first one alone.
         for boxes in [&rects[..], &rects[..1]] {
             let charts = head.map(&features, boxes, &Timings::default(), copy).unwrap();
             for (got, name) in charts[0].iter().zip(names) {
-                assert_close(name, got, &reference.get(name).data, 1e-5);
+                assert_close(name, got, &reference.channels_last(name).data, 1e-5);
             }
         }
     }
@@ -223,13 +222,16 @@ fn the_densepose_head_computes_what_pytorch_does() {
 fn charts_become_the_map_that_pytorch_makes() {
     let reference = reference();
     let [coarse, fine, u, v] = ["coarse", "fine", "u", "v"].map(|name| {
-        let array = reference.get(name);
-        Planes { data: &array.data, channels: array.shape[1], height: array.shape[2], width: array.shape[3] }
+        let array = reference.channels_last(name);
+        Grid { data: &array.data, height: array.shape[1], width: array.shape[2], channels: array.shape[3] }
     });
     let want = reference.get("iuv_0");
-    let map = Charts { coarse, fine, u, v }.to_iuv(want.shape[1], want.shape[0]);
-    let (same, off) = compare(map.data(), &want.bytes());
-    assert_eq!((same, off), (1.0, 0), "share of equal parts, largest difference of coordinates");
+    for threads in [1, 3] {
+        let threads = Threads::new(threads).unwrap();
+        let map = Charts { coarse, fine, u, v }.to_iuv(want.shape[1], want.shape[0], &threads);
+        let (same, off) = compare(map.data(), &want.bytes());
+        assert_eq!((same, off), (1.0, 0), "share of equal parts, largest difference of coordinates");
+    }
 }
 
 /// Share of pixels with the same part, and the largest difference of U and V among them.
@@ -289,10 +291,15 @@ fn networks_of_all_kinds_run_by_their_manifests() {
         let pyramid = trunk.run().unwrap();
         // Activations that are approximated make these less exact than those of the tiny network.
         for (map, feature) in pyramid.features(manifest).iter().zip(&manifest.features) {
-            assert_close(&format!("{kind}: {}", feature.output), map.data, &reference.get(&feature.output).data, 1e-4);
+            assert_close(
+                &format!("{kind}: {}", feature.output),
+                map.data,
+                &reference.channels_last(&feature.output).data,
+                1e-4,
+            );
         }
         for (output, level) in pyramid.levels(manifest).iter().zip(&manifest.rpn.levels) {
-            let want = reference.get(&level.objectness);
+            let want = reference.channels_last(&level.objectness);
             assert_close(&format!("{kind}: {}", level.objectness), output.objectness, &want.data, 1e-4);
         }
 
@@ -699,7 +706,7 @@ fn a_model_in_8_bits_computes_what_the_float_one_does() {
     trunk.input().copy_from_slice(&reference.get("input").data);
     let pyramid = trunk.run().unwrap();
     for (map, name) in pyramid.features(model.manifest()).iter().zip(FEATURES) {
-        let off = relative_rms(map.data, &reference.get(name).data);
+        let off = relative_rms(map.data, &reference.channels_last(name).data);
         assert!(off > 0.0 && off < 0.5, "{name}: {off}");
     }
 
@@ -719,7 +726,7 @@ fn a_model_in_8_bits_computes_what_the_float_one_does() {
         })
         .unwrap();
     for (got, name) in charts[0].iter().zip(["coarse", "fine", "u", "v"]) {
-        let off = relative_rms(got, &reference.get(name).data);
+        let off = relative_rms(got, &reference.channels_last(name).data);
         assert!(off > 0.0 && off < 0.2, "{name}: {off}");
     }
 }

@@ -6,9 +6,9 @@ use super::manifest::{Rpn, RpnLevel};
 /// What the trunk says of one level, for `anchors` boxes on each of `height * width` cells.
 #[derive(Clone, Copy)]
 pub struct LevelOutput<'a> {
-    /// Logits, (anchors, height, width).
+    /// Logits, (height, width, anchors).
     pub objectness: &'a [f32],
-    /// Refinements, (anchors, 4, height, width).
+    /// Refinements, (height, width, anchors, 4).
     pub deltas: &'a [f32],
     pub height: usize,
     pub width: usize,
@@ -26,16 +26,15 @@ pub fn propose(rpn: &Rpn, levels: &[LevelOutput], size: (usize, usize)) -> Vec<S
     let mut floor = f32::NEG_INFINITY;
     // The coarsest levels have the fewest anchors, and what they find raises the floor for the others.
     for (level, output) in rpn.levels.iter().zip(levels).rev() {
-        let cells = output.height * output.width;
         let anchors = cell_anchors(rpn, level);
-        let ranked = best(output.objectness, anchors.len(), cells, rpn.pre_nms_topk, floor);
-        let boxes = ranked.filter_map(|(score, anchor, cell)| {
-            let (x, y) = (cell % output.width, cell / output.width);
+        let (deltas, _) = output.deltas.as_chunks();
+        let ranked = best(output.objectness, rpn.pre_nms_topk, floor);
+        let boxes = ranked.filter_map(|(score, place)| {
+            let cell = place / anchors.len();
             let at = |i: usize| (i as f32 + rpn.offset) * level.stride as f32;
-            let (x, y) = (at(x), at(y));
-            let anchor_box = anchors[anchor].moved(x, y);
-            let deltas = std::array::from_fn(|i| output.deltas[(anchor * 4 + i) * cells + cell]);
-            let rect = anchor_box.refined(deltas, rpn.box_weights);
+            let (x, y) = (at(cell % output.width), at(cell / output.width));
+            let anchor = anchors[place % anchors.len()].moved(x, y);
+            let rect = anchor.refined(deltas[place], rpn.box_weights);
             let clipped = rect.clipped(width, height);
             (rect.is_finite() && !clipped.is_empty()).then_some(Scored { rect: clipped, score })
         });
@@ -63,34 +62,18 @@ pub fn cell_anchors(rpn: &Rpn, level: &RpnLevel) -> Vec<Rect> {
     level.sizes.iter().flat_map(of).collect()
 }
 
-/// The `most` highest of `logits` (anchors, cells) from `floor` up, best first, as (logit, anchor, cell); equal ones by
-/// cell and anchor.
-fn best(
-    logits: &[f32],
-    anchors: usize,
-    cells: usize,
-    most: usize,
-    floor: f32,
-) -> impl Iterator<Item = (f32, usize, usize)> {
-    // One number to rank by: the logit, highest first, then the place. Numbers are compared much faster than pairs.
-    let mut ranks: Vec<u64> = Vec::new();
-    for (anchor, logits) in logits.chunks_exact(cells).enumerate() {
-        let candidates = logits.iter().enumerate().filter(|(_, logit)| **logit >= floor && logit.is_finite());
-        ranks.extend(candidates.map(|(cell, &logit)| {
-            let place = cell * anchors + anchor;
-            u64::from(!rising(logit)) << 32 | place as u64
-        }));
-    }
+/// The `most` highest of `logits` from `floor` up, best first, each with its index; equal ones by their index.
+fn best(logits: &[f32], most: usize, floor: f32) -> impl Iterator<Item = (f32, usize)> {
+    // One number to rank by: the logit, highest first, then the index. Numbers are compared much faster than pairs.
+    let candidates = logits.iter().enumerate().filter(|(_, logit)| **logit >= floor && logit.is_finite());
+    let mut ranks: Vec<u64> =
+        candidates.map(|(index, &logit)| u64::from(!rising(logit)) << 32 | index as u64).collect();
     if ranks.len() > most {
         ranks.select_nth_unstable(most);
         ranks.truncate(most);
     }
     ranks.sort_unstable();
-    let places = ranks.into_iter().map(|rank| rank as u32 as usize);
-    places.map(move |place| {
-        let (anchor, cell) = (place % anchors, place / anchors);
-        (logits[anchor * cells + cell], anchor, cell)
-    })
+    ranks.into_iter().map(|rank| rank as u32 as usize).map(|index| (logits[index], index))
 }
 
 /// A number that rises with `value`: the bits of a float are in order but for the sign.
@@ -137,11 +120,11 @@ mod tests {
     fn ranking_is_by_logit_then_place_and_skips_what_is_no_number() {
         let logits = [0.1, f32::NAN, 0.5, 0.5, f32::INFINITY, -0.1];
         let low = f32::NEG_INFINITY;
-        let ranked: Vec<_> = best(&logits, 2, 3, 3, low).collect();
-        assert_eq!(ranked, [(0.5, 1, 0), (0.5, 0, 2), (0.1, 0, 0)]);
-        let all: Vec<f32> = best(&logits, 2, 3, 9, low).map(|r| r.0).collect();
+        let ranked: Vec<_> = best(&logits, 3, low).collect();
+        assert_eq!(ranked, [(0.5, 2), (0.5, 3), (0.1, 0)]);
+        let all: Vec<f32> = best(&logits, 9, low).map(|r| r.0).collect();
         assert_eq!(all, [0.5, 0.5, 0.1, -0.1]);
-        assert_eq!(best(&logits, 2, 3, 9, 0.1).count(), 3);
+        assert_eq!(best(&logits, 9, 0.1).count(), 3);
     }
 
     #[test]

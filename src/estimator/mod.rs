@@ -184,7 +184,7 @@ impl Estimator {
         let memory = &*tracker;
         let persons = densepose_head.map(&features, &boxes, timings, |index, charts| {
             let (&Followed { id, score, .. }, PixelBox { x, y, width, height }) = (people[index], places[index]);
-            Person { id, score, x, y, iuv: memory.map(people[index], charts, width, height) }
+            Person { id, score, x, y, iuv: memory.map(people[index], charts, (width, height), threads) }
         })?;
         tracker.forget();
         Ok(persons)

@@ -2,21 +2,21 @@
 //!
 //! Bilinear samples at regular places of each bin, averaged, with the border rules of detectron2 and torchvision.
 //! Places, weights and border rules are those of rows times those of columns, so all samples of a bin come down to one
-//! run of weights along each axis: the map is summed along one axis, then along the other. Where the box has more rows
-//! than bins, rows are summed up first, to leave less for the other axis.
+//! run of weights along each axis: rows of the map are summed to rows of bins, and cells of these to bins, all channels
+//! at once.
 
 use std::ops::Range;
 
 use super::boxes::Rect;
-use crate::simd::vectorised;
+use crate::kernels::simd::{Isa, Kernel, Vector};
 
-/// A feature map, (channels, height, width).
+/// A feature map, (height, width, channels).
 #[derive(Clone, Copy)]
 pub struct FeatureMap<'a> {
     pub data: &'a [f32],
-    pub channels: usize,
     pub height: usize,
     pub width: usize,
+    pub channels: usize,
     /// Network pixels per cell.
     pub stride: usize,
 }
@@ -41,41 +41,21 @@ pub struct RoiAlign {
 }
 
 impl RoiAlign {
-    /// Fills `out`, (channels, resolution, resolution), with the part of `map` inside `rect` (network pixels).
+    /// Fills `out`, (resolution, resolution, channels), with the part of `map` inside `rect` (network pixels).
     ///
     /// # Panics
-    /// Where `out` has another length.
+    /// Where `out` or the map's data have another length.
     pub fn pool(&self, map: &FeatureMap, rect: &Rect, out: &mut [f32]) {
+        self.pool_by(Isa::best(), map, rect, out);
+    }
+
+    fn pool_by(&self, isa: Isa, map: &FeatureMap, rect: &Rect, out: &mut [f32]) {
         assert_eq!(out.len(), map.channels * self.resolution * self.resolution);
+        assert_eq!(map.data.len(), map.channels * map.height * map.width);
         let scale = 1.0 / map.stride as f32;
         let rows = self.bins(rect.y0 * scale, rect.y1 * scale, map.height);
         let columns = self.bins(rect.x0 * scale, rect.x1 * scale, map.width);
-        let (used_rows, used_columns) = (cells_of(&rows), whole_groups(cells_of(&columns), map.width));
-        let columns = Columns::new(&columns);
-        let rows_first = used_rows.len() > self.resolution && used_columns.end <= map.width;
-
-        // Lines of cells, and lines of bins filled up to whole groups, before and after summing up rows.
-        let mut cells = vec![0.0; if rows_first { self.resolution * map.width } else { 0 }];
-        let count = if rows_first { self.resolution } else { used_rows.len() };
-        let mut bins = vec![0.0; count.next_multiple_of(AT_ONCE) * columns.width()];
-        let mut sums = vec![0.0; if rows_first { 0 } else { self.resolution * columns.width() }];
-
-        let planes = map.data.chunks_exact(map.height * map.width);
-        for (plane, out) in planes.zip(out.chunks_exact_mut(self.resolution * self.resolution)) {
-            let lines = if rows_first {
-                sum_rows(plane, map.width, 0, &rows, used_columns.clone(), &mut cells);
-                sum_columns(&cells, map.width, &columns, &mut bins);
-                &bins
-            } else {
-                let used = &plane[used_rows.start * map.width..used_rows.end * map.width];
-                sum_columns(used, map.width, &columns, &mut bins);
-                sum_rows(&bins, columns.width(), used_rows.start, &rows, 0..columns.width(), &mut sums);
-                &sums
-            };
-            for (out, line) in out.chunks_exact_mut(self.resolution).zip(lines.chunks_exact(columns.width())) {
-                out.copy_from_slice(&line[..self.resolution]);
-            }
-        }
+        isa.run(Pool { map, rows: &rows, columns: &columns, out });
     }
 
     /// Weights along one axis of a box from `low` to `high`, in cells, on a map of `length` cells.
@@ -129,13 +109,6 @@ fn cells_of(bins: &[Bin]) -> Range<usize> {
     first..used.map(|bin| bin.first + bin.weights.len()).max().unwrap_or(0)
 }
 
-/// `columns` and some of their neighbours, so that they are whole groups; where `width` has no room, they end past it.
-fn whole_groups(columns: Range<usize>, width: usize) -> Range<usize> {
-    let length = columns.len().next_multiple_of(LANES);
-    let start = columns.start.min(width.saturating_sub(length));
-    start..start + length
-}
-
 /// The cells on both sides of a place, and the weight of the second; nothing where the place is off the map.
 fn cells(place: f32, length: usize) -> Option<(usize, usize, f32)> {
     if !(-1.0..=length as f32).contains(&place) {
@@ -146,76 +119,88 @@ fn cells(place: f32, length: usize) -> Option<(usize, usize, f32)> {
     if low + 1 >= length { Some((length - 1, length - 1, 0.0)) } else { Some((low, low + 1, place - low as f32)) }
 }
 
-/// Bins summed at once.
-const LANES: usize = 8;
-/// Rows summed at once.
-const AT_ONCE: usize = 4;
-
-/// Bins along the columns, [`LANES`] at a time: the first cell that any of them reads, and the weight for each of them
-/// of that cell and those after it.
-struct Columns(Vec<(usize, Vec<[f32; LANES]>)>);
-
-impl Columns {
-    fn new(bins: &[Bin]) -> Self {
-        let group = |bins: &[Bin]| {
-            let Range { start: first, end } = cells_of(bins);
-            let mut weights = vec![[0.0; LANES]; end - first];
-            for (lane, bin) in bins.iter().enumerate() {
-                for (cell, weight) in (bin.first..).zip(&bin.weights) {
-                    weights[cell - first][lane] = *weight;
-                }
-            }
-            (first, weights)
-        };
-        Self(bins.chunks(LANES).map(group).collect())
-    }
-
-    /// Length of a line of bins, filled up to whole groups.
-    fn width(&self) -> usize {
-        self.0.len() * LANES
-    }
+/// Sums the cells of a map to bins.
+struct Pool<'a> {
+    map: &'a FeatureMap<'a>,
+    rows: &'a [Bin],
+    columns: &'a [Bin],
+    out: &'a mut [f32],
 }
 
-vectorised! {
-    /// Sums each row of `cells`, `width` long, to a line of bins; some lines past the last mean nothing.
-    fn sum_columns(cells: &[f32], width: usize, columns: &Columns, lines: &mut [f32]) {
-        let last = (cells.len() / width).saturating_sub(1);
-        for (group, lines) in lines.chunks_exact_mut(AT_ONCE * columns.width()).enumerate() {
-            let row = |i: usize| &cells[(group * AT_ONCE + i).min(last) * width..][..width];
-            let rows: [&[f32]; AT_ONCE] = std::array::from_fn(row);
-            for (group, (first, weights)) in columns.0.iter().enumerate() {
-                let mut sums = [[0.0; LANES]; AT_ONCE];
-                let cells = rows.map(|row| &row[*first..][..weights.len()]);
-                for (cell, weights) in weights.iter().enumerate() {
-                    for (sums, cells) in sums.iter_mut().zip(&cells) {
-                        for (sum, weight) in sums.iter_mut().zip(weights) {
-                            *sum += weight * cells[cell];
-                        }
-                    }
-                }
-                for (line, sums) in lines.chunks_exact_mut(columns.width()).zip(&sums) {
-                    line[group * LANES..][..LANES].copy_from_slice(sums);
-                }
+impl Kernel for Pool<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Self { map, rows, columns, out } = self;
+        let channels = map.channels;
+        let used = cells_of(columns);
+        let mut line = vec![0.0; used.len() * channels];
+        for (row, out) in rows.iter().zip(out.chunks_exact_mut(columns.len() * channels)) {
+            let cells = &map.data[(row.first * map.width + used.start) * channels..];
+            // SAFETY, here and below: the caller says that the processor has the vectors.
+            unsafe { weighted_sum::<V>(cells, map.width * channels, &row.weights, &mut line) };
+            for (column, out) in columns.iter().zip(out.chunks_exact_mut(channels)) {
+                let cells = &line[column.first.saturating_sub(used.start) * channels..];
+                // SAFETY: as above.
+                unsafe { weighted_sum::<V>(cells, channels, &column.weights, out) };
             }
         }
     }
 }
 
-vectorised! {
-    /// Sums the `columns`, whole groups of them, of the lines of `cells`, `width` long, of which the first is that of
-    /// row `start`: `out` gets a line of the same width for each of `rows`.
-    fn sum_rows(cells: &[f32], width: usize, start: usize, rows: &[Bin], columns: Range<usize>, out: &mut [f32]) {
-        for (bin, out) in rows.iter().zip(out.chunks_exact_mut(width)) {
-            for at in columns.clone().step_by(LANES) {
-                let mut sums = [0.0; LANES];
-                for (row, weight) in (bin.first..).zip(&bin.weights) {
-                    let cells = &cells[(row - start) * width + at..][..LANES];
-                    for (sum, cell) in sums.iter_mut().zip(cells) {
-                        *sum += weight * cell;
-                    }
-                }
-                out[at..][..LANES].copy_from_slice(&sums);
+/// Vectors summed at once.
+const AT_ONCE: usize = 4;
+
+/// Fills `out` with the sum of runs of its length, `stride` values apart in `values`, each times its weight.
+///
+/// # Safety
+/// The processor has the vectors.
+#[inline(always)]
+unsafe fn weighted_sum<V: Vector>(values: &[f32], stride: usize, weights: &[f32], out: &mut [f32]) {
+    assert!(
+        weights.is_empty() || values.len() >= (weights.len() - 1) * stride + out.len(),
+        "runs end before the values"
+    );
+    let mut at = 0;
+    // SAFETY: the caller's promise; blocks end with `out` at most, and runs do not end after the values.
+    unsafe {
+        while at + AT_ONCE * V::LANES <= out.len() {
+            sum_block::<V, AT_ONCE>(values, stride, weights, out, at);
+            at += AT_ONCE * V::LANES;
+        }
+        while at + V::LANES <= out.len() {
+            sum_block::<V, 1>(values, stride, weights, out, at);
+            at += V::LANES;
+        }
+        while at < out.len() {
+            sum_block::<f32, 1>(values, stride, weights, out, at);
+            at += 1;
+        }
+    }
+}
+
+/// # Safety
+/// The processor has the vectors; `N` of them can be written to `out` and read of each run from `at` on.
+#[inline(always)]
+unsafe fn sum_block<V: Vector, const N: usize>(
+    values: &[f32],
+    stride: usize,
+    weights: &[f32],
+    out: &mut [f32],
+    at: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [V::splat(0.0); N];
+        let mut from = values.as_ptr().wrapping_add(at);
+        for weight in weights {
+            let weight = V::splat(*weight);
+            for i in 0..N {
+                sums[i] = V::load(from.add(i * V::LANES)).mul_add(weight, sums[i]);
             }
+            from = from.wrapping_add(stride);
+        }
+        for i in 0..N {
+            sums[i].store(out.as_mut_ptr().add(at + i * V::LANES));
         }
     }
 }
@@ -245,7 +230,7 @@ mod tests {
                 if y < -1.0 || y > h || x < -1.0 || x > w {
                     continue;
                 }
-                let at = |y: usize, x: usize| map.data[(channel * map.height + y) * map.width + x];
+                let at = |y: usize, x: usize| map.data[(y * map.width + x) * map.channels + channel];
                 let corner = |v: f32, n: usize| {
                     let v = v.max(0.0);
                     let low = (v as usize).min(n - 1);
@@ -262,7 +247,8 @@ mod tests {
 
     #[test]
     fn pooling_equals_the_definition() {
-        let (channels, height, width) = (3, 13, 24);
+        // Blocks of vectors, vectors and single values.
+        let (channels, height, width) = (91, 13, 24);
         let data: Vec<f32> =
             (0..channels * height * width).map(|i| ((i * 7919 % 1000) as f32 - 500.0) / 100.0).collect();
         let map = FeatureMap { data: &data, channels, height, width, stride: 4 };
@@ -278,12 +264,15 @@ mod tests {
         for (resolution, sampling_ratio, aligned) in [(7, 0, true), (32, 0, true), (5, 2, true), (7, 0, false)] {
             let align = RoiAlign { resolution, sampling_ratio, aligned };
             for rect in &rects {
-                let mut out = vec![f32::NAN; channels * resolution * resolution];
-                align.pool(&map, rect, &mut out);
-                for (i, &got) in out.iter().enumerate() {
-                    let place = (i / resolution % resolution, i % resolution);
-                    let want = bin(&map, i / (resolution * resolution), &align, rect, place);
-                    assert!((got - want).abs() < 1e-4, "{align:?} {rect:?} {place:?}: {got} for {want}");
+                let place = |i: usize| (i / channels / resolution, i / channels % resolution);
+                let count = channels * resolution * resolution;
+                let wanted: Vec<f32> = (0..count).map(|i| bin(&map, i % channels, &align, rect, place(i))).collect();
+                for isa in Isa::available() {
+                    let mut out = vec![f32::NAN; count];
+                    align.pool_by(isa, &map, rect, &mut out);
+                    for (i, (got, want)) in out.iter().zip(&wanted).enumerate() {
+                        assert!((got - want).abs() < 1e-4, "{isa:?} {align:?} {rect:?} {i}: {got} for {want}");
+                    }
                 }
             }
         }

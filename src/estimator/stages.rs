@@ -2,7 +2,7 @@
 
 use super::anchors::LevelOutput;
 use super::boxes::{Rect, Scored};
-use super::charts::{Charts, Planes};
+use super::charts::{Charts, Grid};
 use super::detections::Verdict;
 use super::error::Result;
 use super::manifest::{Manifest, Pooler};
@@ -25,7 +25,7 @@ impl Trunk {
         let manifest = model.manifest();
         let levels = manifest.rpn.levels.iter().flat_map(|l| [&l.objectness, &l.deltas]);
         let outputs = manifest.features.iter().map(|f| &f.output).chain(levels);
-        let outputs: Vec<_> = outputs.map(|name| (&**name, Layout::ChannelsFirst)).collect();
+        let outputs: Vec<_> = outputs.map(|name| (&**name, Layout::ChannelsLast)).collect();
         let graph = Graph::load(model.trunk(), (&manifest.input.name, Layout::ChannelsFirst), &outputs)?;
         Ok(Self { graph, ready: None })
     }
@@ -81,15 +81,15 @@ fn check_trunk(program: &Program, manifest: &Manifest) -> Result<()> {
         program.expect(
             index,
             &f.output,
-            &[Some(1), Some(f.channels), Some(height / f.stride), Some(width / f.stride)],
+            &[Some(1), Some(height / f.stride), Some(width / f.stride), Some(f.channels)],
         )?;
         index += 1;
     }
     for level in &manifest.rpn.levels {
         let anchors = manifest.rpn.anchors(level);
         let (h, w) = (height.div_ceil(level.stride), width.div_ceil(level.stride));
-        program.expect(index, &level.objectness, &[Some(1), Some(anchors), Some(h), Some(w)])?;
-        program.expect(index + 1, &level.deltas, &[Some(1), Some(4 * anchors), Some(h), Some(w)])?;
+        program.expect(index, &level.objectness, &[Some(1), Some(h), Some(w), Some(anchors)])?;
+        program.expect(index + 1, &level.deltas, &[Some(1), Some(h), Some(w), Some(4 * anchors)])?;
         index += 2;
     }
     Ok(())
@@ -106,8 +106,8 @@ impl Pyramid {
         let features = manifest.features.iter().zip(&self.outputs);
         features
             .map(|(feature, output)| {
-                let [_, channels, height, width] = output.dims();
-                FeatureMap { data: output.data(), channels, height, width, stride: feature.stride }
+                let [_, height, width, channels] = output.dims();
+                FeatureMap { data: output.data(), height, width, channels, stride: feature.stride }
             })
             .collect()
     }
@@ -118,7 +118,7 @@ impl Pyramid {
         pairs
             .iter()
             .map(|[objectness, deltas]| {
-                let [_, _, height, width] = objectness.dims();
+                let [_, height, width, _] = objectness.dims();
                 LevelOutput { objectness: objectness.data(), deltas: deltas.data(), height, width }
             })
             .collect()
@@ -151,49 +151,69 @@ impl Cutter {
     }
 }
 
-/// A network that looks at one box at a time: tract runs batches slower than their parts.
+/// A network that looks at boxes.
 struct Head {
     cutter: Cutter,
     program: Program,
-    /// For a single box, on all threads.
-    alone: Runner,
-    /// For several boxes at once, each on one thread.
-    workers: Vec<Runner>,
+    runner: Runner,
     threads: Threads,
+    /// Boxes per run.
+    batch: usize,
 }
 
 impl Head {
-    fn load(file: &File, pooler: &Pooler, outputs: &[&str], manifest: &Manifest, threads: &Threads) -> Result<Self> {
+    fn load(
+        file: &File,
+        pooler: &Pooler,
+        outputs: &[&str],
+        manifest: &Manifest,
+        threads: &Threads,
+        batch: usize,
+    ) -> Result<Self> {
         let cutter = Cutter::new(pooler, manifest);
         let channels = cutter.features.first().map_or(0, |&f| manifest.features[f].channels);
         let resolution = pooler.resolution;
-        let outputs: Vec<_> = outputs.iter().map(|&name| (name, Layout::ChannelsFirst)).collect();
-        let graph = Graph::load(file, (&pooler.input, Layout::ChannelsFirst), &outputs)?;
+        let outputs: Vec<_> = outputs.iter().map(|&name| (name, Layout::ChannelsLast)).collect();
+        let graph = Graph::load(file, (&pooler.input, Layout::ChannelsLast), &outputs)?;
         let program = graph.program([channels, resolution, resolution])?;
-        let (alone, workers) = Self::runners(&program, threads)?;
-        Ok(Self { cutter, program, alone, workers, threads: threads.clone() })
-    }
-
-    fn runners(program: &Program, threads: &Threads) -> Result<(Runner, Vec<Runner>)> {
-        let workers = (0..threads.count()).map(|_| program.runner(&Threads::one())).collect::<Result<_>>()?;
-        Ok((program.runner(threads)?, workers))
+        let runner = program.runner(threads)?;
+        Ok(Self { cutter, program, runner, threads: threads.clone(), batch })
     }
 
     fn set_threads(&mut self, threads: &Threads) -> Result<()> {
-        (self.alone, self.workers) = Self::runners(&self.program, threads)?;
+        self.runner = self.program.runner(threads)?;
         self.threads = threads.clone();
         Ok(())
     }
 
-    /// Does `work` for 0, 1, .. `count` - 1.
-    fn each<T: Send>(&mut self, count: usize, work: impl Fn(&mut Runner, usize) -> Result<T> + Sync) -> Result<Vec<T>> {
-        match count {
-            0 => Ok(Vec::new()),
-            1 => Ok(vec![work(&mut self.alone, 0)?]),
-            _ => self.threads.share(&mut self.workers, count, work),
-        }
+    /// Runs the network on `boxes`, at most a batch.
+    fn run(
+        &mut self,
+        features: &[FeatureMap],
+        boxes: &[Rect],
+        timings: &Timings,
+        (pooling, network): (Stage, Stage),
+    ) -> Result<Vec<Output>> {
+        let Self { cutter, program, runner, threads, .. } = self;
+        timings.time(pooling, || {
+            let input = runner.input(boxes.len());
+            let length = program.item().iter().product::<usize>().max(1);
+            let share = boxes.len().div_ceil(threads.count()).max(1);
+            let mut shares: Vec<_> = boxes.chunks(share).zip(input.chunks_mut(share * length)).collect();
+            threads.each(&mut shares, |(boxes, input)| {
+                for (rect, input) in boxes.iter().zip(input.chunks_exact_mut(length)) {
+                    cutter.cut(features, rect, input);
+                }
+            });
+        });
+        timings.time(network, || runner.run())
     }
 }
+
+/// Proposals judged at once.
+const PROPOSALS: usize = 32;
+/// People mapped at once: each takes some megabytes.
+const PEOPLE: usize = 4;
 
 /// The network that tells which proposals are persons, and where exactly.
 pub struct BoxHead {
@@ -205,7 +225,7 @@ impl BoxHead {
         let manifest = model.manifest();
         let config = &manifest.box_head;
         let outputs = [&*config.scores, &*config.deltas];
-        let head = Head::load(model.box_head(), &config.pooler, &outputs, manifest, threads)?;
+        let head = Head::load(model.box_head(), &config.pooler, &outputs, manifest, threads, PROPOSALS)?;
         head.program.expect(0, &config.scores, &[Some(1), Some(config.classes.len())])?;
         head.program.expect(1, &config.deltas, &[Some(1), Some(4)])?;
         Ok(Self { head })
@@ -217,13 +237,16 @@ impl BoxHead {
 
     /// What the network says of each proposal.
     pub fn judge(&mut self, features: &[FeatureMap], proposals: &[Scored], timings: &Timings) -> Result<Vec<Verdict>> {
-        let cutter = self.head.cutter.clone();
-        self.head.each(proposals.len(), |runner, i| {
-            timings.time(Stage::BoxPooling, || cutter.cut(features, &proposals[i].rect, runner.input(1)));
-            let outputs = timings.time(Stage::BoxHead, || runner.run())?;
-            let deltas = outputs[1].data().first_chunk().copied().unwrap_or_default();
-            Ok(Verdict { logits: outputs[0].data().to_vec(), deltas })
-        })
+        let boxes: Vec<Rect> = proposals.iter().map(|proposal| proposal.rect).collect();
+        let mut verdicts = Vec::with_capacity(boxes.len());
+        for boxes in boxes.chunks(self.head.batch) {
+            let outputs = self.head.run(features, boxes, timings, (Stage::BoxPooling, Stage::BoxHead))?;
+            let (logits, deltas) = (&outputs[0], &outputs[1]);
+            let logits = logits.data().chunks_exact(logits.dims()[1]);
+            let each = logits.zip(deltas.data().as_chunks().0);
+            verdicts.extend(each.map(|(logits, deltas)| Verdict { logits: logits.to_vec(), deltas: *deltas }));
+        }
+        Ok(verdicts)
     }
 }
 
@@ -237,14 +260,14 @@ impl DensePoseHead {
         let manifest = model.manifest();
         let config = &manifest.densepose_head;
         let outputs = [&*config.coarse, &*config.fine, &*config.u, &*config.v];
-        let head = Head::load(model.densepose_head(), &config.pooler, &outputs, manifest, threads)?;
+        let head = Head::load(model.densepose_head(), &config.pooler, &outputs, manifest, threads, PEOPLE)?;
         let program = &head.program;
         let parts = usize::from(PARTS) + 1;
-        program.expect(1, &config.fine, &[Some(1), Some(parts), None, None])?;
-        let (height, width) = (program.outputs()[1][2], program.outputs()[1][3]);
-        program.expect(0, &config.coarse, &[Some(1), None, Some(height), Some(width)])?;
+        program.expect(1, &config.fine, &[Some(1), None, None, Some(parts)])?;
+        let (height, width) = (program.outputs()[1][1], program.outputs()[1][2]);
+        program.expect(0, &config.coarse, &[Some(1), Some(height), Some(width), None])?;
         for (index, name) in [(2, &config.u), (3, &config.v)] {
-            program.expect(index, name, &[Some(1), Some(parts), Some(height), Some(width)])?;
+            program.expect(index, name, &[Some(1), Some(height), Some(width), Some(parts)])?;
         }
         Ok(Self { head })
     }
@@ -261,15 +284,28 @@ impl DensePoseHead {
         timings: &Timings,
         finish: impl Fn(usize, &Charts) -> T + Sync,
     ) -> Result<Vec<T>> {
-        let cutter = self.head.cutter.clone();
-        self.head.each(boxes.len(), |runner, i| {
-            timings.time(Stage::DensePosePooling, || cutter.cut(features, &boxes[i], runner.input(1)));
-            let outputs = timings.time(Stage::DensePoseHead, || runner.run())?;
-            let [coarse, fine, u, v] = std::array::from_fn(|i| {
-                let [_, channels, height, width] = outputs[i].dims();
-                Planes { data: outputs[i].data(), channels, height, width }
+        let mut results = Vec::with_capacity(boxes.len());
+        for boxes in boxes.chunks(self.head.batch) {
+            let outputs = self.head.run(features, boxes, timings, (Stage::DensePosePooling, Stage::DensePoseHead))?;
+            let first = results.len();
+            let mut charts: Vec<(usize, Charts, Option<T>)> = (0..boxes.len())
+                .map(|i| {
+                    let [coarse, fine, u, v] = std::array::from_fn(|output| grid(&outputs[output], i));
+                    (first + i, Charts { coarse, fine, u, v }, None)
+                })
+                .collect();
+            timings.time(Stage::Charts, || {
+                self.head.threads.each(&mut charts, |(index, charts, result)| *result = Some(finish(*index, charts)));
             });
-            Ok(timings.time(Stage::Charts, || finish(i, &Charts { coarse, fine, u, v })))
-        })
+            results.extend(charts.into_iter().filter_map(|(.., result)| result));
+        }
+        Ok(results)
     }
+}
+
+/// Item `index` of an output.
+fn grid(output: &Output, index: usize) -> Grid<'_> {
+    let [_, height, width, channels] = output.dims();
+    let length = height * width * channels;
+    Grid { data: &output.data()[index * length..][..length], height, width, channels }
 }

@@ -39,14 +39,9 @@ impl Stage {
     pub const fn is_network(self) -> bool {
         matches!(self, Self::Trunk | Self::BoxHead | Self::DensePoseHead)
     }
-
-    /// Whether it is done box by box, with several boxes at once on threads of their own.
-    pub const fn is_per_box(self) -> bool {
-        matches!(self, Self::BoxPooling | Self::BoxHead | Self::DensePosePooling | Self::DensePoseHead | Self::Charts)
-    }
 }
 
-/// Time spent in each stage on the last frame, summed over threads that worked side by side.
+/// Time that each stage took on the last frame, on however many threads.
 #[derive(Default)]
 pub struct Timings([AtomicU64; Stage::ALL.len()]);
 

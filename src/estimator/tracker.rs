@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use super::boxes::{Rect, Scored};
 use super::charts::Charts;
+use super::network::Threads;
 use crate::lock;
 use crate::person::IuvMap;
 
@@ -111,12 +112,19 @@ impl Tracker {
     }
 
     /// The map of a person, from what the head says now and what it said before.
-    pub fn map(&self, person: &Followed, charts: &Charts, width: usize, height: usize) -> IuvMap {
+    /// It is made on `threads`.
+    pub fn map(
+        &self,
+        person: &Followed,
+        charts: &Charts,
+        (width, height): (usize, usize),
+        threads: &Threads,
+    ) -> IuvMap {
         if self.smoothing <= 0.0 {
-            return charts.to_iuv(width, height);
+            return charts.to_iuv(width, height, threads);
         }
         let mut memory = lock(&self.tracks[person.track].charts);
-        charts.mixed(&mut memory, if person.known { self.smoothing } else { 0.0 }).to_iuv(width, height)
+        charts.mixed(&mut memory, if person.known { self.smoothing } else { 0.0 }).to_iuv(width, height, threads)
     }
 
     /// Forgets people who were not seen for long; call it after each picture.
@@ -142,7 +150,7 @@ fn steadied(old: &Rect, new: &Rect, smoothing: f32) -> Rect {
 
 #[cfg(test)]
 mod tests {
-    use super::super::charts::Planes;
+    use super::super::charts::Grid;
     use super::*;
 
     const SIZE: (usize, usize) = (200, 100);
@@ -227,10 +235,10 @@ mod tests {
 
     /// What a head says of one cell: the logit of part 1 against a background of 0.
     fn part(tracker: &Tracker, person: &Followed, logit: f32) -> u8 {
-        let plane = |data| Planes { data, channels: 2, height: 1, width: 1 };
+        let plane = |data| Grid { data, height: 1, width: 1, channels: 2 };
         let (logits, flat) = ([0.0, logit], [0.0; 2]);
         let charts = Charts { coarse: plane(&[0.0, 1.0]), fine: plane(&logits), u: plane(&flat), v: plane(&flat) };
-        tracker.map(person, &charts, 1, 1).pixel(0, 0)[0]
+        tracker.map(person, &charts, (1, 1), &Threads::one()).pixel(0, 0)[0]
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub trait Vector: Copy {
     fn sub(self, other: Self) -> Self;
     fn max(self, other: Self) -> Self;
     fn min(self, other: Self) -> Self;
+    /// `yes` in the lanes where `self` is above `other`, `no` in others.
+    fn where_above(self, other: Self, yes: Self, no: Self) -> Self;
 
     /// Runs a kernel in a function of its own: for inner loops that would otherwise be copied to each of their callers.
     ///
@@ -214,6 +216,10 @@ impl Vector for f32 {
     fn min(self, other: Self) -> Self {
         if self < other { self } else { other }
     }
+    #[inline(always)]
+    fn where_above(self, other: Self, yes: Self, no: Self) -> Self {
+        if self > other { yes } else { no }
+    }
     #[inline(never)]
     unsafe fn apart<K: Kernel>(kernel: K) {
         // SAFETY: the caller's promise.
@@ -267,6 +273,12 @@ impl Vector for Portable {
     fn min(self, other: Self) -> Self {
         let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
         Self([Vector::min(a, e), Vector::min(b, f), Vector::min(c, g), Vector::min(d, h)])
+    }
+    #[inline(always)]
+    fn where_above(self, other: Self, yes: Self, no: Self) -> Self {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        let ([i, j, k, l], [m, n, o, p]) = (yes.0, no.0);
+        Self([a.where_above(e, i, m), b.where_above(f, j, n), c.where_above(g, k, o), d.where_above(h, l, p)])
     }
     #[inline(never)]
     unsafe fn apart<K: Kernel>(kernel: K) {
@@ -345,6 +357,10 @@ mod x86 {
         fn min(self, other: Self) -> Self {
             Self(unsafe { _mm256_min_ps(self.0, other.0) })
         }
+        #[inline(always)]
+        fn where_above(self, other: Self, yes: Self, no: Self) -> Self {
+            Self(unsafe { _mm256_blendv_ps(no.0, yes.0, _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, other.0)) })
+        }
         #[inline(never)]
         #[target_feature(enable = "avx2,fma")]
         unsafe fn apart<K: Kernel>(kernel: K) {
@@ -398,6 +414,10 @@ mod x86 {
         #[inline(always)]
         fn min(self, other: Self) -> Self {
             Self(unsafe { _mm512_min_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        fn where_above(self, other: Self, yes: Self, no: Self) -> Self {
+            Self(unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, other.0), no.0, yes.0) })
         }
         #[inline(never)]
         #[target_feature(enable = "avx512f")]
@@ -463,6 +483,15 @@ mod arm {
         #[inline(always)]
         fn min(self, other: Self) -> Self {
             unsafe { Self(vminq_f32(self.0, other.0), vminq_f32(self.1, other.1)) }
+        }
+        #[inline(always)]
+        fn where_above(self, other: Self, yes: Self, no: Self) -> Self {
+            unsafe {
+                Self(
+                    vbslq_f32(vcgtq_f32(self.0, other.0), yes.0, no.0),
+                    vbslq_f32(vcgtq_f32(self.1, other.1), yes.1, no.1),
+                )
+            }
         }
         #[inline(never)]
         #[target_feature(enable = "neon")]

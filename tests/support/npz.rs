@@ -27,7 +27,10 @@ impl Array {
 }
 
 /// All arrays of a file, by name.
-pub struct Arrays(HashMap<String, Array>);
+pub struct Arrays {
+    arrays: HashMap<String, Array>,
+    channels_last: HashMap<String, Array>,
+}
 
 impl Arrays {
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
@@ -39,14 +42,35 @@ impl Arrays {
                 arrays.insert(name, read(file)?);
             }
         }
-        Ok(Self(arrays))
+        let pictures = arrays.iter().filter(|(_, array)| array.shape.len() == 4);
+        let channels_last = pictures.map(|(name, array)| (name.clone(), channels_last(array))).collect();
+        Ok(Self { arrays, channels_last })
     }
 
     /// # Panics
     /// Where there is none of that name.
     pub fn get(&self, name: &str) -> &Array {
-        self.0.get(name).unwrap_or_else(|| panic!("the file holds no array \"{name}\""))
+        self.arrays.get(name).unwrap_or_else(|| panic!("the file holds no array \"{name}\""))
     }
+
+    /// The array of (items, channels, rows, columns) of this name as (items, rows, columns, channels).
+    ///
+    /// # Panics
+    /// Where there is none of that name and four axes.
+    pub fn channels_last(&self, name: &str) -> &Array {
+        self.channels_last.get(name).unwrap_or_else(|| panic!("the file holds no array \"{name}\" of four axes"))
+    }
+}
+
+fn channels_last(array: &Array) -> Array {
+    let [items, channels, rows, columns] = array.shape[..] else { panic!("four axes expected") };
+    let mut data = Vec::with_capacity(array.data.len());
+    for item in array.data.chunks_exact((channels * rows * columns).max(1)) {
+        for cell in 0..rows * columns {
+            data.extend(item.iter().skip(cell).step_by(rows * columns));
+        }
+    }
+    Array { shape: vec![items, rows, columns, channels], data }
 }
 
 fn read<R: io::Read>(file: NpyFile<R>) -> io::Result<Array> {

@@ -61,7 +61,12 @@ impl Persons {
 
     /// The structure that [`attach_structure`] puts on buffers.
     pub fn to_structure(&self) -> gst::Structure {
-        let persons = self.persons.iter().map(|p| {
+        self.clone().into_structure()
+    }
+
+    /// The same, with the maps as they are instead of copies.
+    pub fn into_structure(self) -> gst::Structure {
+        let persons = self.persons.into_iter().map(|p| {
             gst::Structure::builder("person")
                 .field("id", p.id)
                 .field("score", f64::from(p.score))
@@ -69,7 +74,7 @@ impl Persons {
                 .field("y", p.y)
                 .field("w", p.width() as u32)
                 .field("h", p.height() as u32)
-                .field("iuv", gst::Buffer::from_slice(p.iuv.data().to_vec()))
+                .field("iuv", gst::Buffer::from_slice(p.iuv.into_data()))
                 .build()
                 .to_send_value()
         });

@@ -301,7 +301,7 @@ impl BaseTransformImpl for DensePose {
         let run = due && (stream.last.is_none() || !self.is_late(buffer));
         let found = if run { self.infer(stream, &settings, buffer)? } else { None };
         match (found, &mut stream.last) {
-            (Some(persons), last) => *last = Some((persons.to_structure(), 0)),
+            (Some(persons), last) => *last = Some((persons.into_structure(), 0)),
             (None, Some((structure, age))) => {
                 *age += 1;
                 structure.set("age", *age);

@@ -8,10 +8,10 @@ mod paint;
 mod rivals;
 
 use self::paint::Painter;
-use super::Threads;
 use crate::kernels::simd::Isa;
 use crate::person::IuvMap;
 use crate::simd::vectorised;
+use crate::threads::Threads;
 
 /// One output of the head for one box, (height, width, channels).
 #[derive(Clone, Copy)]
@@ -68,10 +68,10 @@ impl Charts<'_> {
     /// Body part and chart coordinates of every pixel of a box of `width` by `height` pixels, made on `threads`. NaN
     /// logits lose.
     pub fn to_iuv(&self, width: usize, height: usize, threads: &Threads) -> IuvMap {
-        self.to_iuv_by(Isa::best(), width, height, threads)
+        self.painted(Isa::best(), width, height, threads)
     }
 
-    fn to_iuv_by(&self, isa: Isa, width: usize, height: usize, threads: &Threads) -> IuvMap {
+    fn painted(&self, isa: Isa, width: usize, height: usize, threads: &Threads) -> IuvMap {
         let mut map = vec![0; width * height * 3];
         let (columns, rows) = (gaps(width, self.fine.width), gaps(height, self.fine.height));
         let mut rest = &mut map[..];
@@ -178,7 +178,7 @@ mod tests {
                 let expected = by_definition(&charts, width, height);
                 assert!(expected.iter().any(|p| p[0] > 0) || width < 5);
                 for (isa, threads) in Isa::available().zip([1, 2, 3, 40].into_iter().cycle()) {
-                    let map = charts.to_iuv_by(isa, width, height, &Threads::new(threads).unwrap());
+                    let map = charts.painted(isa, width, height, &Threads::new(threads).unwrap());
                     for (i, want) in expected.iter().enumerate() {
                         let got = map.pixel(i % width, i / width);
                         assert_eq!(got, *want, "{isa:?} {threads} {width}x{height} pixel {i}");

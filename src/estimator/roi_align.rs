@@ -194,13 +194,13 @@ unsafe fn sum_block<V: Vector, const N: usize>(
         let mut from = values.as_ptr().wrapping_add(at);
         for weight in weights {
             let weight = V::splat(*weight);
-            for i in 0..N {
-                sums[i] = V::load(from.add(i * V::LANES)).mul_add(weight, sums[i]);
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = V::load(from.add(i * V::LANES)).mul_add(weight, *sum);
             }
             from = from.wrapping_add(stride);
         }
-        for i in 0..N {
-            sums[i].store(out.as_mut_ptr().add(at + i * V::LANES));
+        for (i, sum) in sums.into_iter().enumerate() {
+            sum.store(out.as_mut_ptr().add(at + i * V::LANES));
         }
     }
 }

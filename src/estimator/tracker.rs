@@ -8,9 +8,9 @@ use std::sync::Mutex;
 
 use super::boxes::{Rect, Scored};
 use super::charts::Charts;
-use super::network::Threads;
 use crate::lock;
 use crate::person::IuvMap;
+use crate::threads::Threads;
 
 /// Boxes that overlap at least this much (intersection over union) may be the same person.
 const MIN_OVERLAP: f32 = 0.3;

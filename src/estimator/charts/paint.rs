@@ -216,10 +216,10 @@ unsafe fn highest<V: Vector>(values: &[f32]) -> u8 {
         best.store(lanes.as_mut_ptr());
         first.store(firsts.as_mut_ptr());
     }
-    for i in 0..V::LANES {
-        let index = firsts[i] + i as f32;
-        let better = (lanes[i] > highest) | ((lanes[i] == highest) & (index < winner));
-        highest = if better { lanes[i] } else { highest };
+    for (i, (value, first)) in lanes.into_iter().zip(firsts).take(V::LANES).enumerate() {
+        let index = first + i as f32;
+        let better = (value > highest) | ((value == highest) & (index < winner));
+        highest = if better { value } else { highest };
         winner = if better { index } else { winner };
     }
     winner as u8

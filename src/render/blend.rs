@@ -2,6 +2,7 @@
 
 use super::ink::{Ink, Medium, Packing};
 use super::layer::Layer;
+use super::wide;
 use crate::image::{Component, ImageMut};
 use crate::simd::vectorised;
 
@@ -73,82 +74,58 @@ fn separate(image: &mut ImageMut, count: usize, top: usize, rows: usize, layer: 
     }
 }
 
-vectorised! {
-    fn packed3(pixels: &mut [u8], inks: &[Ink]) {
-        let (fours, rest) = pixels.as_chunks_mut::<12>();
-        let (ink_fours, rest_inks) = inks.as_chunks::<4>();
-        fours.iter_mut().zip(ink_fours).for_each(|(pixels, inks)| *pixels = Ink::over_four(inks, *pixels));
-        for (pixel, ink) in rest.as_chunks_mut::<3>().0.iter_mut().zip(rest_inks) {
-            *pixel = std::array::from_fn(|k| ink.over(pixel[k], k));
-        }
+fn packed3(pixels: &mut [u8], inks: &[Ink]) {
+    let done = wide::blend_packed::<3>(pixels, inks);
+    for (pixel, ink) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(inks).skip(done) {
+        *pixel = std::array::from_fn(|k| ink.over(pixel[k], k));
+    }
+}
+
+/// The last pixel comes without its fourth byte, which may lie outside the buffer.
+fn packed4(pixels: &mut [u8], inks: &[Ink]) {
+    let done = wide::blend_packed::<4>(pixels, inks);
+    let (pixels, last) = pixels.as_chunks_mut::<4>();
+    for (pixel, ink) in pixels.iter_mut().zip(inks).skip(done) {
+        *pixel = ink.over_pixel(*pixel);
+    }
+    packed3(last, &inks[pixels.len()..]);
+}
+
+/// Draws component `index` of the inks on samples that are `step` apart.
+fn blend_samples(samples: &mut [u8], step: usize, index: usize, inks: &[Ink]) {
+    let done = match step {
+        1 => wide::blend_samples::<1>(samples, index, inks),
+        2 => wide::blend_samples::<2>(samples, index, inks),
+        4 => wide::blend_samples::<4>(samples, index, inks),
+        _ => 0,
+    };
+    for (sample, ink) in samples.iter_mut().step_by(step).zip(inks).skip(done) {
+        *sample = ink.over(*sample, index);
+    }
+}
+
+/// Means of blocks of two by two inks; at an odd end, of two.
+fn mean_of_fours(upper: &[Ink], lower: &[Ink], out: &mut [Ink]) {
+    let done = wide::means(upper, lower, out);
+    let pairs = upper.chunks(2).zip(lower.chunks(2));
+    for (out, (upper, lower)) in out.iter_mut().zip(pairs).skip(done) {
+        *out = match (upper, lower) {
+            (&[a, b], &[c, d]) => a.mean(c).mean(b.mean(d)),
+            _ => upper[0].mean(lower[0]),
+        };
     }
 }
 
 vectorised! {
-    /// The last pixel comes without its fourth byte, which may lie outside the buffer.
-    fn packed4(pixels: &mut [u8], inks: &[Ink]) {
-        let (pixels, last) = pixels.as_chunks_mut::<4>();
-        pixels.iter_mut().zip(inks).for_each(|(pixel, ink)| *pixel = ink.over_pixel(*pixel));
-        packed3(last, &inks[pixels.len()..]);
-    }
-}
-
-vectorised! {
-    /// Draws component `index` of the inks on samples that are `step` apart.
-    fn blend_samples(samples: &mut [u8], step: usize, index: usize, inks: &[Ink]) {
-        match step {
-            1 => eights::<1, 8>(samples, index, inks),
-            2 => eights::<2, 16>(samples, index, inks),
-            4 => eights::<4, 32>(samples, index, inks),
-            _ => singles(samples, step, index, inks),
-        }
-    }
-}
-
-/// Eight samples at a time, in blocks of constant size, of which the compiler makes the most.
-#[inline(always)]
-fn eights<const STEP: usize, const BYTES: usize>(samples: &mut [u8], index: usize, inks: &[Ink]) {
-    let (blocks, _) = samples.as_chunks_mut::<BYTES>();
-    let (eights, _) = inks.as_chunks::<8>();
-    let done = blocks.len().min(eights.len());
-    let pairs = blocks.iter_mut().zip(eights);
-    match index {
-        0 => pairs.for_each(|(block, inks)| eight::<STEP, BYTES, 0>(block, inks)),
-        1 => pairs.for_each(|(block, inks)| eight::<STEP, BYTES, 1>(block, inks)),
-        _ => pairs.for_each(|(block, inks)| eight::<STEP, BYTES, 2>(block, inks)),
-    }
-    singles(&mut samples[done * BYTES..], STEP, index, &inks[done * 8..]);
-}
-
-#[inline(always)]
-fn eight<const STEP: usize, const BYTES: usize, const INDEX: usize>(block: &mut [u8; BYTES], inks: &[Ink; 8]) {
-    let mixed: [u8; 8] = std::array::from_fn(|k| inks[k].over(block[k * STEP], INDEX));
-    let old = *block;
-    // Written as a whole, the others' bytes included.
-    *block = std::array::from_fn(|i| if i % STEP == 0 { mixed[i / STEP] } else { old[i] });
-}
-
-#[inline(always)]
-fn singles(samples: &mut [u8], step: usize, index: usize, inks: &[Ink]) {
-    samples.iter_mut().step_by(step).zip(inks).for_each(|(s, ink)| *s = ink.over(*s, index));
-}
-
-vectorised! {
-    /// Appends the means of blocks of two by two inks; at an odd end, of two.
-    fn mean_of_fours(upper: &[Ink], lower: &[Ink], out: &mut Vec<Ink>) {
-        let (upper, upper_rest) = upper.as_chunks::<2>();
-        let (lower, lower_rest) = lower.as_chunks::<2>();
-        out.extend(upper.iter().zip(lower).map(|([a, b], [c, d])| a.mean(*c).mean(b.mean(*d))));
-        out.extend(upper_rest.iter().zip(lower_rest).map(|(a, b)| a.mean(*b)));
-    }
-}
-
-vectorised! {
-    /// Appends the means of pairs of inks; at an odd end, one ink.
-    fn mean_of_pairs(inks: &[Ink], out: &mut Vec<Ink>) {
+    /// Means of pairs of inks; at an odd end, one ink.
+    fn mean_of_pairs(inks: &[Ink], out: &mut [Ink]) {
         let (pairs, rest) = inks.as_chunks::<2>();
-        out.extend(pairs.iter().map(|[a, b]| a.mean(*b)));
-        out.extend(rest);
+        for (out, [a, b]) in out.iter_mut().zip(pairs) {
+            *out = a.mean(*b);
+        }
+        if let ([ink], Some(out)) = (rest, out.last_mut()) {
+            *out = *ink;
+        }
     }
 }
 
@@ -159,16 +136,20 @@ fn reduce(layer: &Layer, rows: usize, (shift_x, shift_y): (u32, u32), out: &mut 
     let columns = layer.touched();
     // Whole samples: those at the edges may lie partly outside what was touched, or outside the picture.
     let columns = columns.start / size * size..layer.width().min(columns.end.next_multiple_of(size));
-    for top in (0..rows).step_by(1 << shift_y) {
+    let count = columns.len().div_ceil(size);
+    out.resize(count * rows.div_ceil(1 << shift_y), Ink::NONE);
+    for (out, top) in out.chunks_mut(count).zip((0..rows).step_by(1 << shift_y)) {
         let height = (rows - top).min(1 << shift_y);
         let rows = top..top + height;
         match (size, height) {
             (2, 1) => mean_of_pairs(&layer.row(top)[columns.clone()], out),
             (2, 2) => mean_of_fours(&layer.row(top)[columns.clone()], &layer.row(top + 1)[columns.clone()], out),
-            _ => out.extend(columns.clone().step_by(size).map(|start| {
-                let end = columns.end.min(start + size);
-                Ink::mean_of(rows.clone().flat_map(|row| layer.row(row)[start..end].iter().copied()))
-            })),
+            _ => {
+                for (out, start) in out.iter_mut().zip(columns.clone().step_by(size)) {
+                    let end = columns.end.min(start + size);
+                    *out = Ink::mean_of(rows.clone().flat_map(|row| layer.row(row)[start..end].iter().copied()));
+                }
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::ink::{Medium, Packing};
 use super::style::{Canvas, Style};
+use super::wide;
 use crate::image::{ColorModel, ImageMut};
 
 /// What to do with every pixel before people are drawn.
@@ -65,48 +66,42 @@ fn fill(image: &mut ImageMut, index: usize, top: usize, rows: usize, value: u8) 
     }
 }
 
-fn fill_packed(row: &mut [u8], step: usize, color: [u8; 3]) {
+/// Sets the first three bytes of pixels of `step` bytes, 3 or 4.
+pub(super) fn fill_packed(row: &mut [u8], step: usize, color @ [a, b, c]: [u8; 3]) {
     if step == 3 {
-        row.as_chunks_mut::<3>().0.fill(color);
+        // A few pixels at once.
+        let many: [u8; 96] = std::array::from_fn(|i| color[i % 3]);
+        let (blocks, rest) = row.as_chunks_mut();
+        blocks.fill(many);
+        rest.as_chunks_mut().0.fill(color);
     } else {
-        row.chunks_mut(step).for_each(|pixel| pixel[..3].copy_from_slice(&color));
+        let (pixels, last) = row.as_chunks_mut();
+        for pixel in pixels {
+            *pixel = [a, b, c, pixel[3]];
+        }
+        last.copy_from_slice(&color[..last.len()]);
     }
 }
 
 /// Weights of red, green and blue in luma (ITU-R BT.601), times `1 << LUMA_SHIFT`; their sum is exactly that.
-const LUMA: [u32; 3] = [9798, 19235, 3735];
-const LUMA_SHIFT: u32 = 15;
-const HALF: u32 = 1 << (LUMA_SHIFT - 1);
+const LUMA: [u16; 3] = [9798, 19235, 3735];
+pub(super) const LUMA_SHIFT: u32 = 15;
 
-fn luma(pixel: [u8; 3], weights: [u32; 3]) -> u8 {
-    let sum: u32 = std::iter::zip(pixel, weights).map(|(v, w)| u32::from(v) * w).sum();
-    ((sum + HALF) >> LUMA_SHIFT) as u8
+fn luma(pixel: [u8; 3], weights: [u16; 3]) -> u8 {
+    let sum: u32 = std::iter::zip(pixel, weights).map(|(v, w)| u32::from(v) * u32::from(w)).sum();
+    ((sum + (1 << (LUMA_SHIFT - 1))) >> LUMA_SHIFT) as u8
 }
 
 fn gray_packed(row: &mut [u8], step: usize, order: [usize; 3]) {
     let weights = order.map(|i| LUMA[i]);
-    let rest = match step {
-        3 => gray_eights::<3, 24>(row, weights),
-        _ => gray_eights::<4, 32>(row, weights),
+    let done = match step {
+        3 => wide::gray_packed::<3>(row, weights),
+        _ => wide::gray_packed::<4>(row, weights),
     };
-    for pixel in rest.chunks_mut(step) {
+    for pixel in row.chunks_mut(step).skip(done) {
         let y = luma([pixel[0], pixel[1], pixel[2]], weights);
         pixel[..3].fill(y);
     }
-}
-
-/// Eight pixels at a time, in blocks of constant size, of which the compiler makes the most; returns what is left.
-fn gray_eights<const STEP: usize, const BYTES: usize>(row: &mut [u8], weights: [u32; 3]) -> &mut [u8] {
-    let (blocks, rest) = row.as_chunks_mut::<BYTES>();
-    for block in blocks {
-        let component = |c: usize| std::array::from_fn::<_, 8, _>(|k| u32::from(block[k * STEP + c]) * weights[c]);
-        let [a, b, c] = [component(0), component(1), component(2)];
-        let y: [u8; 8] = std::array::from_fn(|k| ((a[k] + b[k] + c[k] + HALF) >> LUMA_SHIFT) as u8);
-        for (k, &y) in y.iter().enumerate() {
-            block[k * STEP..][..3].fill(y);
-        }
-    }
-    rest
 }
 
 /// A row of RGB whose components are apart.

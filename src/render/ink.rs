@@ -5,6 +5,7 @@ use crate::image::{Color, ColorModel, Layout};
 /// Three colour components as the picture stores them, each multiplied by a weight, and that weight in 0..=256:
 /// 0 leaves the pixel alone, 256 hides it. What is premultiplied is mixed and averaged without a division.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
 pub(super) struct Ink(pub [u16; 4]);
 
 /// Weight of an ink that hides what is below.
@@ -36,12 +37,6 @@ impl Ink {
         let outer = (old & 0x00ff_00ff) * keep + (a as u32 | (c as u32) << 16) + (ROUND as u32 | (ROUND as u32) << 16);
         let middle = ((old >> 8) & 0xff) * keep + b as u32 + ROUND as u32;
         ((outer >> 8) & 0x00ff_00ff | middle & 0xff00 | old & 0xff00_0000).to_le_bytes()
-    }
-
-    /// Four inks over four pixels of three bytes.
-    #[inline(always)]
-    pub fn over_four(inks: &[Self; 4], old: [u8; 12]) -> [u8; 12] {
-        std::array::from_fn(|k| inks[k / 3].over(old[k], k % 3))
     }
 
     /// The mean of two. Rounding up, the components never outgrow the weight.
@@ -146,8 +141,6 @@ mod tests {
                     let expected = [0, 1, 2].map(|k| ink.over(old, k));
                     let [pixel @ .., alpha] = ink.over_pixel([old, old, old, 99]);
                     assert_eq!((pixel, alpha), (expected, 99));
-                    let four = Ink::over_four(&[Ink::NONE, ink, ink, Ink::NONE], [old; 12]);
-                    assert_eq!((&four[..3], &four[3..6], &four[6..9]), (&[old; 3][..], &expected[..], &expected[..]));
                 }
                 assert_eq!(Ink::NONE.over(old, 0), old);
                 assert_eq!(Ink::new([new; 3], OPAQUE).over(old, 0), new);

@@ -41,6 +41,7 @@ mod preset;
 mod squares;
 mod style;
 mod texture;
+mod wide;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,0 +1,246 @@
+//! The inner loops of drawing for processors with AVX2, which the compiler does not find by itself: bytes have to
+//! change places.
+//!
+//! Every function does as many whole blocks as there are and returns the number of pixels (or samples, or inks) done, 0
+//! on other processors; callers do the rest with plain loops, to the same result.
+
+use super::ink::Ink;
+
+/// Draws inks over pixels of `STEP` bytes, 3 or 4, whose first three are the colour.
+#[inline]
+pub(super) fn blend_packed<const STEP: usize>(pixels: &mut [u8], inks: &[Ink]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has the feature that the function needs.
+        return unsafe { avx2::blend_packed::<STEP>(pixels, inks) };
+    }
+    let _ = (pixels, inks);
+    0
+}
+
+/// Draws component `index` of inks over samples that are `STEP` bytes apart, 1, 2 or 4.
+#[inline]
+pub(super) fn blend_samples<const STEP: usize>(samples: &mut [u8], index: usize, inks: &[Ink]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has the feature that the function needs.
+        return unsafe { avx2::blend_samples::<STEP>(samples, index, inks) };
+    }
+    let _ = (samples, index, inks);
+    0
+}
+
+/// Means of blocks of two by two inks; returns the number of means.
+#[inline]
+pub(super) fn means(upper: &[Ink], lower: &[Ink], out: &mut [Ink]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has the feature that the function needs.
+        return unsafe { avx2::means(upper, lower, out) };
+    }
+    let _ = (upper, lower, out);
+    0
+}
+
+/// Replaces the first three bytes of pixels of `STEP` bytes, 3 or 4, by their sum with `weights`, shifted right by
+/// [`LUMA_SHIFT`](super::canvas::LUMA_SHIFT).
+#[inline]
+pub(super) fn gray_packed<const STEP: usize>(pixels: &mut [u8], weights: [u16; 3]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has the feature that the function needs.
+        return unsafe { avx2::gray_packed::<STEP>(pixels, weights) };
+    }
+    let _ = (pixels, weights);
+    0
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::*;
+
+    use crate::render::canvas::LUMA_SHIFT;
+    use crate::render::ink::{Ink, OPAQUE};
+
+    /// Eight pixels of three or four bytes in four bytes each; those of three get a 0.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn load_eight<const STEP: usize>(pixels: &[u8]) -> __m256i {
+        let pixels = &pixels[..8 * STEP];
+        if STEP == 4 {
+            // SAFETY: 32 bytes are there.
+            return unsafe { _mm256_loadu_si256(pixels.as_ptr().cast()) };
+        }
+        // SAFETY: 24 bytes are there: 16 from the first on, and 16 from the ninth on.
+        let halves = unsafe {
+            let low = _mm_loadu_si128(pixels.as_ptr().cast());
+            _mm256_set_m128i(_mm_loadu_si128(pixels[8..].as_ptr().cast()), low)
+        };
+        #[rustfmt::skip]
+        let spread = _mm256_setr_epi8(
+            0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1,
+            4, 5, 6, -1, 7, 8, 9, -1, 10, 11, 12, -1, 13, 14, 15, -1,
+        );
+        _mm256_shuffle_epi8(halves, spread)
+    }
+
+    /// The reverse of [`load_eight`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn store_eight<const STEP: usize>(pixels: &mut [u8], eight: __m256i) {
+        let pixels = &mut pixels[..8 * STEP];
+        if STEP == 4 {
+            // SAFETY: 32 bytes are there.
+            return unsafe { _mm256_storeu_si256(pixels.as_mut_ptr().cast(), eight) };
+        }
+        #[rustfmt::skip]
+        let dense = _mm256_setr_epi8(
+            0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1,
+            0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1,
+        );
+        let dense = _mm256_shuffle_epi8(eight, dense);
+        let dense = _mm256_permutevar8x32_epi32(dense, _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 7, 7));
+        // SAFETY: 24 bytes are there: 16, and 8 from the seventeenth on.
+        unsafe {
+            _mm_storeu_si128(pixels.as_mut_ptr().cast(), _mm256_castsi256_si128(dense));
+            _mm_storel_epi64(pixels[16..].as_mut_ptr().cast(), _mm256_extracti128_si256::<1>(dense));
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn load_inks(inks: &[Ink]) -> __m256i {
+        let inks = &inks[..4];
+        // SAFETY: four inks are 32 bytes without padding.
+        unsafe { _mm256_loadu_si256(inks.as_ptr().cast()) }
+    }
+
+    /// `(old * (256 - weight) + ink + 128) >> 8`.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn mix(old: __m256i, ink: __m256i, weight: __m256i) -> __m256i {
+        let keep = _mm256_sub_epi16(_mm256_set1_epi16(OPAQUE as i16), weight);
+        let new = _mm256_add_epi16(ink, _mm256_set1_epi16(OPAQUE as i16 / 2));
+        _mm256_srli_epi16::<8>(_mm256_add_epi16(_mm256_mullo_epi16(old, keep), new))
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub fn blend_packed<const STEP: usize>(pixels: &mut [u8], inks: &[Ink]) -> usize {
+        // The fourth lane has no weight and no ink: that byte stays.
+        #[rustfmt::skip]
+        let weights = _mm256_setr_epi8(
+            6, 7, 6, 7, 6, 7, -1, -1, 14, 15, 14, 15, 14, 15, -1, -1,
+            6, 7, 6, 7, 6, 7, -1, -1, 14, 15, 14, 15, 14, 15, -1, -1,
+        );
+        let colours = _mm256_set1_epi64x(0xffff_ffff_ffff);
+        let four = |old: __m128i, inks: __m256i| {
+            let weight = _mm256_shuffle_epi8(inks, weights);
+            mix(_mm256_cvtepu8_epi16(old), _mm256_and_si256(inks, colours), weight)
+        };
+        let count = (pixels.len() / STEP).min(inks.len()) / 8;
+        for (pixels, inks) in pixels.chunks_exact_mut(8 * STEP).zip(inks.chunks_exact(8)) {
+            let old = load_eight::<STEP>(pixels);
+            let low = four(_mm256_castsi256_si128(old), load_inks(inks));
+            let high = four(_mm256_extracti128_si256::<1>(old), load_inks(&inks[4..]));
+            let new = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi16(low, high));
+            store_eight::<STEP>(pixels, new);
+        }
+        count * 8
+    }
+
+    /// One lane of sixteen inks: `bytes` picks it from each pair of inks for each of the four places in half a register.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn lane(inks: [__m256i; 4], lane: usize) -> __m256i {
+        let at = (2 * lane) as i32;
+        // The same two bytes of both inks.
+        let pair = at | (at + 1) << 8 | (at + 8) << 16 | (at + 9) << 24;
+        let none = -1;
+        let place = |k: usize| {
+            let to = |place: usize| if place == k { pair } else { none };
+            _mm256_shuffle_epi8(inks[k], _mm256_broadcastsi128_si256(_mm_setr_epi32(to(0), to(1), to(2), to(3))))
+        };
+        let all = _mm256_or_si256(_mm256_or_si256(place(0), place(1)), _mm256_or_si256(place(2), place(3)));
+        _mm256_permutevar8x32_epi32(all, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub fn blend_samples<const STEP: usize>(samples: &mut [u8], index: usize, inks: &[Ink]) -> usize {
+        let count = (samples.len() / STEP).min(inks.len()) / 16;
+        for (samples, inks) in samples.chunks_exact_mut(16 * STEP).zip(inks.chunks_exact(16)) {
+            let inks = [0, 4, 8, 12].map(|k| load_inks(&inks[k..]));
+            let (ink, weight) = (lane(inks, index), lane(inks, 3));
+            let pointer = samples.as_mut_ptr();
+            // SAFETY: 16, 32 or 64 bytes are there.
+            unsafe {
+                match STEP {
+                    1 => {
+                        let old = _mm256_cvtepu8_epi16(_mm_loadu_si128(pointer.cast()));
+                        let new = mix(old, ink, weight);
+                        let new = _mm256_permute4x64_epi64::<0b00_00_10_00>(_mm256_packus_epi16(new, new));
+                        _mm_storeu_si128(pointer.cast(), _mm256_castsi256_si128(new));
+                    }
+                    2 => {
+                        let all = _mm256_loadu_si256(pointer.cast());
+                        let own = _mm256_set1_epi16(0xff);
+                        let new = mix(_mm256_and_si256(all, own), ink, weight);
+                        let new = _mm256_or_si256(_mm256_andnot_si256(own, all), new);
+                        _mm256_storeu_si256(pointer.cast(), new);
+                    }
+                    _ => {
+                        let all = [0, 32].map(|k| _mm256_loadu_si256(pointer.add(k).cast()));
+                        let own = _mm256_set1_epi32(0xff);
+                        let [low, high] = all.map(|all| _mm256_and_si256(all, own));
+                        let old = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high));
+                        let new = mix(old, ink, weight);
+                        let new = [_mm256_castsi256_si128(new), _mm256_extracti128_si256::<1>(new)];
+                        for (k, (all, new)) in std::iter::zip(all, new).enumerate() {
+                            let new = _mm256_or_si256(_mm256_andnot_si256(own, all), _mm256_cvtepu16_epi32(new));
+                            _mm256_storeu_si256(pointer.add(32 * k).cast(), new);
+                        }
+                    }
+                }
+            }
+        }
+        count * 16
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub fn means(upper: &[Ink], lower: &[Ink], out: &mut [Ink]) -> usize {
+        let count = upper.len().min(lower.len()).min(2 * out.len()) / 8;
+        for ((upper, lower), out) in upper.chunks_exact(8).zip(lower.chunks_exact(8)).zip(out.chunks_exact_mut(4)) {
+            let [first, second] = [0, 4].map(|k| _mm256_avg_epu16(load_inks(&upper[k..]), load_inks(&lower[k..])));
+            let even = _mm256_unpacklo_epi64(first, second);
+            let odd = _mm256_unpackhi_epi64(first, second);
+            let means = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_avg_epu16(even, odd));
+            // SAFETY: four inks are 32 bytes without padding, of which every value is one.
+            unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), means) };
+        }
+        count * 4
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub fn gray_packed<const STEP: usize>(pixels: &mut [u8], [a, b, c]: [u16; 3]) -> usize {
+        let [a, b, c] = [a, b, c].map(|w| w as i16);
+        #[rustfmt::skip]
+        let weights = _mm256_setr_epi16(a, b, c, 0, a, b, c, 0, a, b, c, 0, a, b, c, 0);
+        let half = _mm256_set1_epi32(1 << (LUMA_SHIFT - 1));
+        let sums = |old: __m128i| _mm256_madd_epi16(_mm256_cvtepu8_epi16(old), weights);
+        let count = pixels.len() / STEP / 8;
+        for pixels in pixels.chunks_exact_mut(8 * STEP) {
+            let old = load_eight::<STEP>(pixels);
+            let (low, high) = (sums(_mm256_castsi256_si128(old)), sums(_mm256_extracti128_si256::<1>(old)));
+            // Within halves of registers: pixels 0, 1, 4, 5 and 2, 3, 6, 7.
+            let luma = _mm256_srli_epi32::<{ LUMA_SHIFT as i32 }>(_mm256_add_epi32(_mm256_hadd_epi32(low, high), half));
+            let luma = _mm256_permute4x64_epi64::<0b11_01_10_00>(luma);
+            #[rustfmt::skip]
+            let thrice = _mm256_shuffle_epi8(luma, _mm256_setr_epi8(
+                0, 0, 0, -1, 4, 4, 4, -1, 8, 8, 8, -1, 12, 12, 12, -1,
+                0, 0, 0, -1, 4, 4, 4, -1, 8, 8, 8, -1, 12, 12, 12, -1,
+            ));
+            let other = _mm256_and_si256(old, _mm256_set1_epi32(0xff00_0000_u32 as i32));
+            store_eight::<STEP>(pixels, _mm256_or_si256(thrice, other));
+        }
+        count * 8
+    }
+}

@@ -4,19 +4,50 @@ use super::ink::{Ink, Medium, Packing};
 use super::layer::Layer;
 use super::wide;
 use crate::image::{Component, ImageMut};
-use crate::simd::vectorised;
 
-/// Draws the layer's first `rows` rows over the picture's from `top` on as detectron2 does: ink by ink with `opacity`,
-/// whatever the ink's weight, in floating point, with the fraction cut off. For pictures without subsampling.
-pub(super) fn blend_cut(image: &mut ImageMut, medium: &Medium, top: usize, rows: usize, layer: &Layer, opacity: f64) {
-    let columns = layer.touched();
-    for (lane, &index) in medium.order.iter().enumerate().take(medium.color.components()) {
-        let step = image.layout().components[index].step;
+/// What detectron2 makes of two bytes: mixed by `opacity` in floating point, with the fraction cut off.
+#[derive(Debug)]
+pub(super) struct Cut {
+    opacity: f64,
+    /// By the new byte, then by the old one.
+    bytes: Box<[[u8; 256]]>,
+}
+
+impl Cut {
+    pub fn new(opacity: f64) -> Self {
+        let mix = |new: usize, old: usize| (old as f64 * (1.0 - opacity) + new as f64 * opacity) as u8;
+        Self { opacity, bytes: (0..256).map(|new| std::array::from_fn(|old| mix(new, old))).collect() }
+    }
+
+    pub fn is_for(&self, opacity: f64) -> bool {
+        self.opacity == opacity
+    }
+
+    /// Draws the layer's first `rows` rows over the picture's from `top` on, whatever the inks' weights. For pictures
+    /// without subsampling.
+    pub fn blend(&self, image: &mut ImageMut, medium: &Medium, top: usize, rows: usize, layer: &Layer) {
+        let columns = layer.touched();
+        if columns.is_empty() {
+            return;
+        }
         for row in 0..rows {
-            let samples = image.row_mut(index, top + row).iter_mut().step_by(step).skip(columns.start);
-            for (sample, ink) in samples.zip(&layer.row(row)[columns.clone()]).filter(|(_, ink)| **ink != Ink::NONE) {
-                let [old, new] = [*sample, ink.over(0, lane)].map(f64::from);
-                *sample = (old * (1.0 - opacity) + new * opacity) as u8;
+            let inks = &layer.row(row)[columns.clone()];
+            if let Packing::Packed { plane, offset, step } = medium.packing {
+                let plane = image.plane_mut(plane);
+                let pixels = &mut plane.data[(top + row) * plane.stride + offset + columns.start * step..];
+                for (pixel, ink) in pixels.chunks_mut(step).zip(inks).filter(|(_, ink)| ink.0[3] > 0) {
+                    for (lane, byte) in pixel[..3].iter_mut().enumerate() {
+                        *byte = self.bytes[usize::from(ink.over(0, lane))][usize::from(*byte)];
+                    }
+                }
+                continue;
+            }
+            for index in 0..medium.color.components() {
+                let step = image.layout().components[index].step;
+                let samples = image.row_mut(index, top + row)[columns.start * step..].iter_mut().step_by(step);
+                for (sample, ink) in samples.zip(inks).filter(|(_, ink)| ink.0[3] > 0) {
+                    *sample = self.bytes[usize::from(ink.over(0, index))][usize::from(*sample)];
+                }
             }
         }
     }
@@ -76,7 +107,7 @@ fn separate(image: &mut ImageMut, count: usize, top: usize, rows: usize, layer: 
 
 fn packed3(pixels: &mut [u8], inks: &[Ink]) {
     let done = wide::blend_packed::<3>(pixels, inks);
-    for (pixel, ink) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(inks).skip(done) {
+    for (pixel, ink) in pixels[3 * done..].as_chunks_mut::<3>().0.iter_mut().zip(&inks[done..]) {
         *pixel = std::array::from_fn(|k| ink.over(pixel[k], k));
     }
 }
@@ -85,7 +116,7 @@ fn packed3(pixels: &mut [u8], inks: &[Ink]) {
 fn packed4(pixels: &mut [u8], inks: &[Ink]) {
     let done = wide::blend_packed::<4>(pixels, inks);
     let (pixels, last) = pixels.as_chunks_mut::<4>();
-    for (pixel, ink) in pixels.iter_mut().zip(inks).skip(done) {
+    for (pixel, ink) in pixels[done..].iter_mut().zip(&inks[done..]) {
         *pixel = ink.over_pixel(*pixel);
     }
     packed3(last, &inks[pixels.len()..]);
@@ -99,7 +130,7 @@ fn blend_samples(samples: &mut [u8], step: usize, index: usize, inks: &[Ink]) {
         4 => wide::blend_samples::<4>(samples, index, inks),
         _ => 0,
     };
-    for (sample, ink) in samples.iter_mut().step_by(step).zip(inks).skip(done) {
+    for (sample, ink) in samples[step * done..].iter_mut().step_by(step).zip(&inks[done..]) {
         *sample = ink.over(*sample, index);
     }
 }
@@ -107,25 +138,12 @@ fn blend_samples(samples: &mut [u8], step: usize, index: usize, inks: &[Ink]) {
 /// Means of blocks of two by two inks; at an odd end, of two.
 fn mean_of_fours(upper: &[Ink], lower: &[Ink], out: &mut [Ink]) {
     let done = wide::means(upper, lower, out);
-    let pairs = upper.chunks(2).zip(lower.chunks(2));
-    for (out, (upper, lower)) in out.iter_mut().zip(pairs).skip(done) {
+    let pairs = upper[2 * done..].chunks(2).zip(lower[2 * done..].chunks(2));
+    for (out, (upper, lower)) in out[done..].iter_mut().zip(pairs) {
         *out = match (upper, lower) {
             (&[a, b], &[c, d]) => a.mean(c).mean(b.mean(d)),
             _ => upper[0].mean(lower[0]),
         };
-    }
-}
-
-vectorised! {
-    /// Means of pairs of inks; at an odd end, one ink.
-    fn mean_of_pairs(inks: &[Ink], out: &mut [Ink]) {
-        let (pairs, rest) = inks.as_chunks::<2>();
-        for (out, [a, b]) in out.iter_mut().zip(pairs) {
-            *out = a.mean(*b);
-        }
-        if let ([ink], Some(out)) = (rest, out.last_mut()) {
-            *out = *ink;
-        }
     }
 }
 
@@ -142,7 +160,8 @@ fn reduce(layer: &Layer, rows: usize, (shift_x, shift_y): (u32, u32), out: &mut 
         let height = (rows - top).min(1 << shift_y);
         let rows = top..top + height;
         match (size, height) {
-            (2, 1) => mean_of_pairs(&layer.row(top)[columns.clone()], out),
+            // Means of an ink and itself are that ink.
+            (2, 1) => mean_of_fours(&layer.row(top)[columns.clone()], &layer.row(top)[columns.clone()], out),
             (2, 2) => mean_of_fours(&layer.row(top)[columns.clone()], &layer.row(top + 1)[columns.clone()], out),
             _ => {
                 for (out, start) in out.iter_mut().zip(columns.clone().step_by(size)) {

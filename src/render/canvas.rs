@@ -1,6 +1,7 @@
 //! What is behind the people.
 
 use super::ink::{Medium, Packing};
+use super::samples;
 use super::style::{Canvas, Style};
 use super::wide;
 use crate::image::{ColorModel, ImageMut};
@@ -35,7 +36,7 @@ impl Background {
                 for y in top..top + rows {
                     let row = &mut plane.data[y * plane.stride + offset..][..length];
                     match self {
-                        Self::Fill(color) => fill_packed(row, step, color),
+                        Self::Fill(color) => samples::fill_packed(row, step, color),
                         _ => gray_packed(row, step, medium.order),
                     }
                 }
@@ -58,28 +59,7 @@ impl Background {
 fn fill(image: &mut ImageMut, index: usize, top: usize, rows: usize, value: u8) {
     let component = image.layout().components[index];
     for y in top >> component.shift_y..(top + rows).div_ceil(1 << component.shift_y) {
-        let row = image.row_mut(index, y);
-        match component.step {
-            1 => row.fill(value),
-            step => row.iter_mut().step_by(step).for_each(|v| *v = value),
-        }
-    }
-}
-
-/// Sets the first three bytes of pixels of `step` bytes, 3 or 4.
-pub(super) fn fill_packed(row: &mut [u8], step: usize, color @ [a, b, c]: [u8; 3]) {
-    if step == 3 {
-        // A few pixels at once.
-        let many: [u8; 96] = std::array::from_fn(|i| color[i % 3]);
-        let (blocks, rest) = row.as_chunks_mut();
-        blocks.fill(many);
-        rest.as_chunks_mut().0.fill(color);
-    } else {
-        let (pixels, last) = row.as_chunks_mut();
-        for pixel in pixels {
-            *pixel = [a, b, c, pixel[3]];
-        }
-        last.copy_from_slice(&color[..last.len()]);
+        samples::fill(image.row_mut(index, y), component.step, value);
     }
 }
 
@@ -98,7 +78,7 @@ fn gray_packed(row: &mut [u8], step: usize, order: [usize; 3]) {
         3 => wide::gray_packed::<3>(row, weights),
         _ => wide::gray_packed::<4>(row, weights),
     };
-    for pixel in row.chunks_mut(step).skip(done) {
+    for pixel in row[step * done..].chunks_mut(step) {
         let y = luma([pixel[0], pixel[1], pixel[2]], weights);
         pixel[..3].fill(y);
     }

@@ -3,10 +3,15 @@
 //! All effects work on samples, component by component, so that they know every layout. Blur and pixelate replace
 //! what they hide by something made of the means of large blocks alone; the rest of the information is gone.
 
+use std::ops::Range;
+
+use super::ink::{Medium, Packing};
 use super::mask::Mask;
 use super::parts::Parts;
-use crate::image::{Component, ImageMut};
+use super::samples;
+use crate::image::{Component, ImageMut, Layout};
 use crate::person::Person;
+use crate::simd::vectorised;
 
 /// How parts are hidden.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,12 +52,16 @@ const MIN_MARGIN: usize = 2;
 pub(super) struct Hider {
     mask: Mask,
     blocks: Blocks,
+    runs: Vec<Range<usize>>,
 }
 
 impl Hider {
     pub fn hide(&mut self, image: &mut ImageMut, person: &Person, parts: Parts, hiding: &Hiding) {
-        let area = person.iuv.data().as_chunks::<3>().0.iter().filter(|p| parts.contains(p[0])).count();
-        if area == 0 || !hiding.shows() {
+        if !hiding.shows() {
+            return;
+        }
+        let area = self.mask.find(person, parts);
+        if area == 0 {
             return;
         }
         let (width, height) = (image.width(), image.height());
@@ -60,58 +69,100 @@ impl Hider {
         let share = |share: f64| (share.clamp(0.0, 1.0) * side).ceil() as usize;
         // Casts and bounds take care of shares that are not numbers and of boxes without measure.
         let margin = share(hiding.margin).clamp(MIN_MARGIN, width.max(height).max(MIN_MARGIN));
-        self.mask.cover(person, parts, margin, (width, height));
+        self.mask.cover(person, margin, (width, height));
         if self.mask.is_empty() {
             return;
         }
-        if let Method::Fill(color) = hiding.method {
-            return fill(image, &mut self.mask, color);
-        }
         let block = share(hiding.size).max(1).next_multiple_of(GRAIN);
-        for index in 0..image.layout().color.components() {
-            let component = image.layout().components[index];
-            let covered = self.mask.samples((component.shift_x, component.shift_y));
-            self.blocks.measure(image, index, &covered, block);
+        for target in Target::all(image.layout()) {
+            if let Method::Fill(color) = hiding.method {
+                fill(image, &target, &mut self.mask, &mut self.runs, color);
+                continue;
+            }
+            self.blocks.measure(image, &target, &self.mask, block);
             match hiding.method {
-                Method::Pixelate => self.blocks.pixelate(image, index, &covered),
-                _ => self.blocks.blur(image, index, &covered),
+                Method::Pixelate => self.blocks.pixelate(image, &target, &mut self.mask, &mut self.runs),
+                _ => self.blocks.blur(image, &target, &mut self.mask, &mut self.runs),
             }
         }
     }
 }
 
-/// Which samples of a component are hidden.
-pub(super) struct Covered<'a> {
-    /// Column and row of the first one that is looked at.
-    pub left: usize,
-    pub top: usize,
-    pub width: usize,
-    /// Not 0 where hidden, row after row.
-    pub bytes: &'a [u8],
+/// Most bytes next to each other that belong to a sample.
+const LANES: usize = 3;
+
+/// What is hidden in one go: the neighbouring bytes of a pixel's three components, or one component.
+struct Target {
+    place: Component,
+    /// Components in the order of their bytes: three or one.
+    components: Vec<usize>,
+    /// Samples across and down.
+    size: (usize, usize),
 }
 
-impl Covered<'_> {
-    fn rows(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        self.bytes.chunks(self.width.max(1)).enumerate().map(|(y, row)| (self.top + y, row))
+impl Target {
+    fn all(layout: &Layout) -> Vec<Self> {
+        let medium = Medium::of(layout);
+        let target = |components: Vec<usize>| {
+            let place = layout.components[components[0]];
+            Self { place, components, size: place.size(layout.width, layout.height) }
+        };
+        match medium.packing {
+            Packing::Packed { .. } => vec![target(medium.order.to_vec())],
+            Packing::Separate => (0..medium.color.components()).map(|index| target(vec![index])).collect(),
+        }
     }
 
-    fn height(&self) -> usize {
-        self.bytes.len() / self.width.max(1)
+    fn shifts(&self) -> (u32, u32) {
+        (self.place.shift_x, self.place.shift_y)
+    }
+
+    fn lanes(&self) -> usize {
+        self.components.len()
+    }
+
+    /// Samples `columns` of row `y`, from the first byte of the first one to the last byte of the last one.
+    fn row<'a>(&self, image: &'a mut ImageMut, y: usize, columns: Range<usize>) -> &'a mut [u8] {
+        let Component { plane, offset, step, .. } = self.place;
+        let plane = image.plane_mut(plane);
+        let start = y * plane.stride + offset;
+        &mut plane.data[start + columns.start * step..start + (columns.end - 1) * step + self.lanes()]
+    }
+
+    fn fill(&self, row: &mut [u8], value: [u8; LANES]) {
+        match self.lanes() {
+            1 => samples::fill(row, self.place.step, value[0]),
+            _ => samples::fill_packed(row, self.place.step, value),
+        }
     }
 }
 
-fn fill(image: &mut ImageMut, mask: &mut Mask, [alpha, r, g, b]: [u8; 4]) {
+fn fill(
+    image: &mut ImageMut,
+    target: &Target,
+    mask: &mut Mask,
+    runs: &mut Vec<Range<usize>>,
+    [alpha, r, g, b]: [u8; 4],
+) {
     let color = image.layout().color.from_rgb([r, g, b]);
+    let color: [u8; LANES] = std::array::from_fn(|k| target.components.get(k).map_or(0, |&index| color[index]));
     let alpha = u32::from(alpha);
-    let count = image.layout().color.components();
-    for (index, color) in color.into_iter().enumerate().take(count) {
-        let Component { step, shift_x, shift_y, .. } = image.layout().components[index];
-        let covered = mask.samples((shift_x, shift_y));
-        let new = u32::from(color) * alpha + 127;
-        for (y, row) in covered.rows() {
-            let samples = image.row_mut(index, y)[covered.left * step..].iter_mut().step_by(step);
-            for (sample, _) in samples.zip(row).filter(|(_, covered)| **covered != 0) {
-                *sample = ((u32::from(*sample) * (255 - alpha) + new) / 255) as u8;
+    // By what was there before.
+    let mixed = color.map(|new| -> [u8; 256] {
+        std::array::from_fn(|old| ((old as u32 * (255 - alpha) + u32::from(new) * alpha + 127) / 255) as u8)
+    });
+    for y in mask.samples(target.shifts()).1 {
+        mask.runs(y, target.shifts(), runs);
+        for run in runs.drain(..) {
+            let row = target.row(image, y, run);
+            if alpha == 255 {
+                target.fill(row, color);
+                continue;
+            }
+            for sample in row.chunks_mut(target.place.step) {
+                for (byte, mixed) in sample.iter_mut().zip(&mixed[..target.lanes()]) {
+                    *byte = mixed[usize::from(*byte)];
+                }
             }
         }
     }
@@ -127,85 +178,164 @@ struct Blocks {
     first: (usize, usize),
     columns: usize,
     /// Means, row after row.
-    means: Vec<u8>,
+    means: Vec<[u8; LANES]>,
+    /// Sums of a row of blocks down, by byte across.
+    sums: Vec<u32>,
     touched: Vec<bool>,
-    sums: Vec<(u32, u32)>,
+    ramps: Vec<Ramp>,
+    /// By sample across: how far it lies between the middles of two blocks, in 0..=256.
+    shares: Vec<i32>,
+    /// Blurred samples of one run, by the number of their bytes.
+    bytes: Vec<u8>,
+    colors: Vec<u32>,
+}
+
+/// The samples between the middles of two blocks.
+#[derive(Debug)]
+struct Ramp {
+    columns: Range<usize>,
+    left: usize,
+    right: usize,
 }
 
 impl Blocks {
     /// Takes the means of all blocks that touch or neighbour what is covered; `block` is their side in pixels.
-    fn measure(&mut self, image: &mut ImageMut, index: usize, covered: &Covered, block: usize) {
-        let c = image.layout().components[index];
-        let (width, height) = c.size(image.width(), image.height());
-        let size @ (bw, bh) = (block >> c.shift_x, block >> c.shift_y);
-        let range = |start: usize, length: usize, size: usize, limit: usize| {
-            (start / size).saturating_sub(1)..((start + length - 1) / size + 2).min(limit.div_ceil(size))
+    fn measure(&mut self, image: &mut ImageMut, target: &Target, mask: &Mask, block: usize) {
+        let (width, height) = target.size;
+        let (covered_columns, covered_rows) = mask.samples(target.shifts());
+        let size @ (bw, bh) = (block >> target.place.shift_x, block >> target.place.shift_y);
+        let range = |covered: Range<usize>, size: usize, limit: usize| {
+            (covered.start / size).saturating_sub(1)..((covered.end - 1) / size + 2).min(limit.div_ceil(size))
         };
-        let across = range(covered.left, covered.width, bw, width);
-        let down = range(covered.top, covered.height(), bh, height);
+        let across = range(covered_columns, bw, width);
+        let down = range(covered_rows, bh, height);
         self.size = size;
         self.first = (across.start, down.start);
         self.columns = across.len();
         self.means.clear();
-        for row in down.clone() {
+        let columns = across.start * bw..(across.end * bw).min(width);
+        let step = target.place.step;
+        for row in down {
+            let rows = row * bh..((row + 1) * bh).min(height);
             self.sums.clear();
-            self.sums.resize(across.len(), (0, 0));
-            for y in row * bh..((row + 1) * bh).min(height) {
-                let samples = &image.row_mut(index, y)[across.start * bw * c.step..];
-                let end = (across.end * bw).min(width) - across.start * bw;
-                let samples = &samples[..(end - 1) * c.step + 1];
-                for (chunk, (sum, count)) in samples.chunks(bw * c.step).zip(&mut self.sums) {
-                    *sum += chunk.iter().step_by(c.step).map(|&v| u32::from(v)).sum::<u32>();
-                    *count += chunk.len().div_ceil(c.step) as u32;
-                }
+            self.sums.resize((columns.len() - 1) * step + target.lanes(), 0);
+            for y in rows.clone() {
+                add(&mut self.sums, target.row(image, y, columns.clone()));
             }
-            self.means.extend(self.sums.iter().map(|&(sum, n)| ((sum + n / 2) / n.max(1)) as u8));
-        }
-        self.touched.clear();
-        self.touched.resize(across.len() * down.len(), false);
-        for (y, row) in covered.rows() {
-            let first = (y / bh - self.first.1) * self.columns;
-            for (x, _) in row.iter().enumerate().filter(|(_, c)| **c != 0) {
-                self.touched[first + (covered.left + x) / bw - self.first.0] = true;
+            for sums in self.sums.chunks(bw * step) {
+                let count = (sums.len().div_ceil(step) * rows.len()) as u32;
+                let sum = |lane: usize| sums.iter().skip(lane).step_by(step).sum::<u32>();
+                let mean = |lane: usize| ((sum(lane) + count / 2) / count) as u8;
+                self.means.push(std::array::from_fn(|lane| if lane < target.lanes() { mean(lane) } else { 0 }));
             }
         }
     }
 
     /// Fills every block that touches what is covered.
-    fn pixelate(&self, image: &mut ImageMut, index: usize, covered: &Covered) {
-        let c = image.layout().components[index];
-        let (width, height) = c.size(image.width(), image.height());
+    fn pixelate(&mut self, image: &mut ImageMut, target: &Target, mask: &mut Mask, runs: &mut Vec<Range<usize>>) {
+        let (width, height) = target.size;
         let (bw, bh) = self.size;
-        let rows = self.first.1 * bh..(covered.top + covered.height()).next_multiple_of(bh).min(height);
-        for y in rows {
+        self.touched.clear();
+        self.touched.resize(self.means.len(), false);
+        let covered = mask.samples(target.shifts()).1;
+        for y in covered.clone() {
+            mask.runs(y, target.shifts(), runs);
             let first = (y / bh - self.first.1) * self.columns;
-            let row = image.row_mut(index, y);
+            for run in runs.drain(..) {
+                let blocks = run.start / bw - self.first.0..=(run.end - 1) / bw - self.first.0;
+                self.touched[first..][blocks].fill(true);
+            }
+        }
+        for y in self.first.1 * bh..covered.end.next_multiple_of(bh).min(height) {
+            let first = (y / bh - self.first.1) * self.columns;
             for column in (0..self.columns).filter(|column| self.touched[first + column]) {
                 let start = (self.first.0 + column) * bw;
-                let samples = &mut row[start * c.step..=((start + bw).min(width) - 1) * c.step];
-                samples.iter_mut().step_by(c.step).for_each(|s| *s = self.means[first + column]);
+                let row = target.row(image, y, start..(start + bw).min(width));
+                target.fill(row, self.means[first + column]);
             }
         }
     }
 
     /// Means between the middles of four blocks, on what is covered.
-    fn blur(&mut self, image: &mut ImageMut, index: usize, covered: &Covered) {
-        let c = image.layout().components[index];
+    fn blur(&mut self, image: &mut ImageMut, target: &Target, mask: &mut Mask, runs: &mut Vec<Range<usize>>) {
         let (bw, bh) = self.size;
-        let rows = self.means.len() / self.columns;
-        for (y, hidden) in covered.rows() {
-            let (upper, lower, down) = between(y, bh, self.first.1, rows);
-            let row = |k: usize| &self.means[k * self.columns..][..self.columns];
-            // One row of means, times 256.
-            let mix = |(&a, &b): (&u8, &u8)| (u32::from(a) * (256 - down) + u32::from(b) * down, 0);
-            self.sums.clear();
-            self.sums.extend(row(upper).iter().zip(row(lower)).map(mix));
-            let samples = image.row_mut(index, y)[covered.left * c.step..].iter_mut().step_by(c.step);
-            for ((x, sample), _) in samples.enumerate().zip(hidden).filter(|(_, covered)| **covered != 0) {
-                let (left, right, across) = between(covered.left + x, bw, self.first.0, self.columns);
-                let value = self.sums[left].0 * (256 - across) + self.sums[right].0 * across;
-                *sample = ((value + (1 << 15)) >> 16) as u8;
+        let (columns, covered) = mask.samples(target.shifts());
+        self.ramps.clear();
+        self.shares.clear();
+        for x in columns.clone() {
+            let (left, right, share) = between(x, bw, self.first.0, self.columns);
+            self.shares.push(share as i32);
+            match self.ramps.last_mut() {
+                Some(ramp) if (ramp.left, ramp.right) == (left, right) => ramp.columns.end = x + 1,
+                _ => self.ramps.push(Ramp { columns: x..x + 1, left, right }),
             }
+        }
+        let rows = self.means.len() / self.columns;
+        for y in covered {
+            mask.runs(y, target.shifts(), runs);
+            let (upper, lower, down) = between(y, bh, self.first.1, rows);
+            // A mean of two rows, times 256.
+            let mean = |column: usize| -> [i32; LANES] {
+                let [above, below] = [upper, lower].map(|row| self.means[row * self.columns + column]);
+                std::array::from_fn(|k| (u32::from(above[k]) * (256 - down) + u32::from(below[k]) * down) as i32)
+            };
+            for run in runs.drain(..) {
+                self.bytes.clear();
+                self.colors.clear();
+                for ramp in &self.ramps {
+                    let part = ramp.columns.start.max(run.start)..ramp.columns.end.min(run.end);
+                    if part.is_empty() {
+                        continue;
+                    }
+                    let shares = &self.shares[part.start - columns.start..part.end - columns.start];
+                    let (from, to) = (mean(ramp.left), mean(ramp.right));
+                    let rise = std::array::from_fn(|k| to[k] - from[k]);
+                    match target.lanes() {
+                        1 => rise_bytes(from[0], rise[0], shares, &mut self.bytes),
+                        _ => rise_colors(from, rise, shares, &mut self.colors),
+                    }
+                }
+                let row = target.row(image, y, run);
+                match target.lanes() {
+                    1 => samples::set(row, target.place.step, &self.bytes),
+                    _ => samples::set_packed(row, target.place.step, &self.colors),
+                }
+            }
+        }
+    }
+}
+
+/// Half of what [`rise_bytes`] and [`rise_colors`] cut off.
+const ROUND: i32 = 1 << 15;
+
+vectorised! {
+    /// Appends `from + rise * share / 256` for each share; `from` and `rise` are bytes times 256.
+    fn rise_bytes(from: i32, rise: i32, shares: &[i32], out: &mut Vec<u8>) {
+        let start = out.len();
+        out.resize(start + shares.len(), 0);
+        for (byte, share) in out[start..].iter_mut().zip(shares) {
+            *byte = ((256 * from + rise * share + ROUND) >> 16) as u8;
+        }
+    }
+}
+
+vectorised! {
+    /// The same for three bytes, the lower ones of a number.
+    fn rise_colors(from: [i32; LANES], rise: [i32; LANES], shares: &[i32], out: &mut Vec<u32>) {
+        let start = out.len();
+        out.resize(start + shares.len(), 0);
+        for (color, share) in out[start..].iter_mut().zip(shares) {
+            let [a, b, c] = [0, 1, 2].map(|k| (256 * from[k] + rise[k] * share + ROUND) as u32 >> 16);
+            *color = a | b << 8 | c << 16;
+        }
+    }
+}
+
+vectorised! {
+    /// Adds bytes to sums.
+    fn add(sums: &mut [u32], bytes: &[u8]) {
+        for (sum, byte) in sums.iter_mut().zip(bytes) {
+            *sum += u32::from(*byte);
         }
     }
 }

@@ -26,6 +26,7 @@
 //! ```
 
 mod annotation;
+mod bits;
 mod blend;
 mod canvas;
 mod contour;
@@ -38,6 +39,7 @@ mod paint;
 mod palette;
 mod parts;
 mod preset;
+mod samples;
 mod squares;
 mod style;
 mod texture;
@@ -54,6 +56,7 @@ pub use style::{Canvas, Manner, Order, Style, StyleKind};
 pub use texture::{Texture, TextureError};
 
 use annotation::Annotation;
+use blend::Cut;
 use canvas::Background;
 use hide::Hider;
 use ink::{Ink, Medium, OPAQUE};
@@ -78,6 +81,8 @@ pub struct Renderer {
     /// One per person, for the styles that need it.
     surveys: Vec<Survey>,
     hider: Hider,
+    /// As the last picture that was drawn in detectron2's manner needed it.
+    cut: Option<Cut>,
     texture: Option<Arc<Texture>>,
     /// The texture as the last picture needed it.
     texture_paint: Option<Arc<TexturePaint>>,
@@ -123,6 +128,13 @@ impl Renderer {
             background = Background::Keep;
             shown.iter().for_each(|person| self.hider.hide(image, person, style.parts, hiding));
         }
+        let cut = match mixing {
+            Mixing::Cut(opacity) if self.cut.as_ref().is_none_or(|cut| !cut.is_for(opacity)) => {
+                Some(&*self.cut.insert(Cut::new(opacity)))
+            }
+            Mixing::Cut(_) => self.cut.as_ref(),
+            _ => None,
+        };
         self.layer.reset(width, band);
         for top in (0..height).step_by(band) {
             let rows = band.min(height - top);
@@ -133,10 +145,9 @@ impl Renderer {
                     paint_row(&paint, person, survey, (top + row) as i64, &mut self.layer, row);
                 }
                 if mixing != Mixing::Together {
-                    if let Mixing::Cut(opacity) = mixing {
-                        blend::blend_cut(image, &medium, top, rows, &self.layer, opacity);
-                    } else {
-                        blend::blend(image, &medium, top, rows, &self.layer, &mut self.scratch);
+                    match cut {
+                        Some(cut) => cut.blend(image, &medium, top, rows, &self.layer),
+                        None => blend::blend(image, &medium, top, rows, &self.layer, &mut self.scratch),
                     }
                     self.layer.clear();
                 }

@@ -55,6 +55,18 @@ pub(super) fn gray_packed<const STEP: usize>(pixels: &mut [u8], weights: [u16; 3
     0
 }
 
+/// Sets the first three bytes of pixels of `STEP` bytes, 3 or 4, to the lower three of `colors`.
+#[inline]
+pub(super) fn set_packed<const STEP: usize>(pixels: &mut [u8], colors: &[u32]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has the feature that the function needs.
+        return unsafe { avx2::set_packed::<STEP>(pixels, colors) };
+    }
+    let _ = (pixels, colors);
+    0
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::*;
@@ -240,6 +252,20 @@ mod avx2 {
             ));
             let other = _mm256_and_si256(old, _mm256_set1_epi32(0xff00_0000_u32 as i32));
             store_eight::<STEP>(pixels, _mm256_or_si256(thrice, other));
+        }
+        count * 8
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub fn set_packed<const STEP: usize>(pixels: &mut [u8], colors: &[u32]) -> usize {
+        let count = (pixels.len() / STEP).min(colors.len()) / 8;
+        let kept = _mm256_set1_epi32(0xff00_0000_u32 as i32);
+        for (pixels, colors) in pixels.chunks_exact_mut(8 * STEP).zip(colors.chunks_exact(8)) {
+            // SAFETY: eight numbers are 32 bytes.
+            let new = unsafe { _mm256_loadu_si256(colors.as_ptr().cast()) };
+            let old = load_eight::<STEP>(pixels);
+            let new = _mm256_or_si256(_mm256_and_si256(old, kept), _mm256_andnot_si256(kept, new));
+            store_eight::<STEP>(pixels, new);
         }
         count * 8
     }

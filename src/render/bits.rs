@@ -18,14 +18,20 @@ vectorised! {
             for (shown, pixel) in shown.iter_mut().zip(pixels) {
                 *shown = u8::from(parts.contains(pixel[0]));
             }
-            *word = 0;
-            for (k, eight) in shown.as_chunks::<8>().0.iter().enumerate() {
-                // The product's uppermost byte collects the eight lowest bits.
-                let eight = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-                *word |= eight << (8 * k);
-            }
+            *word = self::word(&shown);
         }
     }
+}
+
+/// Bytes of 0 and 1 as bits.
+#[inline(always)]
+pub(super) fn word(bytes: &[u8; 64]) -> u64 {
+    let mut word = 0;
+    for (k, eight) in bytes.as_chunks::<8>().0.iter().enumerate() {
+        // The product's uppermost byte collects the eight lowest bits.
+        word |= u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56 << (8 * k);
+    }
+    word
 }
 
 /// Sets in `out` the bits of `row`, bit `from` of it as bit `to` of `out`; what does not fit is left out.

@@ -4,8 +4,10 @@
 //! gradient's length; what lies within half a line's width is covered, and the pixels at its edges in part.
 
 use super::ink::{Ink, Medium};
+use super::parts::Parts;
+use super::planes::split;
 use super::style::Style;
-use crate::person::{IuvMap, PARTS};
+use crate::person::IuvMap;
 use crate::simd::vectorised;
 
 /// Levels of each coordinate, in equal steps from 0 to 255, as in detectron2. Those at the ends have no line: nothing
@@ -38,6 +40,7 @@ pub(super) struct Contours {
     limits: Limits,
     /// Distance of the neighbours from which the gradient is taken: wider lines allow steadier gradients.
     radius: usize,
+    parts: Parts,
 }
 
 impl Contours {
@@ -57,12 +60,13 @@ impl Contours {
             inks: std::array::from_fn(|k| std::array::from_fn(|shade| ink(k, shade))),
             limits: std::array::from_fn(limit),
             radius,
+            parts: style.parts,
         }
     }
 
     /// Prepares a person's map.
     pub fn survey(&self, map: &IuvMap, planes: &mut Planes) {
-        planes.fill(map, self.radius);
+        planes.fill(map, self.parts, self.radius);
     }
 
     /// Draws columns `start..` of row `y` of a surveyed map.
@@ -203,7 +207,7 @@ pub(super) struct Planes {
 }
 
 impl Planes {
-    fn fill(&mut self, map: &IuvMap, margin: usize) {
+    fn fill(&mut self, map: &IuvMap, parts: Parts, margin: usize) {
         // Room for a chunk that begins in the last column.
         self.stride = margin + map.width() + margin + CHUNK;
         let size = self.stride * (map.height() + 2 * margin);
@@ -214,12 +218,8 @@ impl Planes {
         for y in 0..map.height() {
             let start = (y + margin) * self.stride + margin;
             let row = start..start + map.width();
-            let targets = self.part[row.clone()].iter_mut().zip(&mut self.u[row.clone()]).zip(&mut self.v[row]);
-            for (((part, u), v), pixel) in targets.zip(map.row(y).as_chunks::<3>().0) {
-                *part = if pixel[0] <= PARTS { pixel[0] } else { 0 };
-                *u = pixel[1];
-                *v = pixel[2];
-            }
+            let (part, u, v) = (&mut self.part[row.clone()], &mut self.u[row.clone()], &mut self.v[row]);
+            split(map.row(y).as_chunks().0, parts, part, u, v);
         }
     }
 }

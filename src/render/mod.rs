@@ -38,6 +38,7 @@ mod mask;
 mod paint;
 mod palette;
 mod parts;
+mod planes;
 mod preset;
 mod samples;
 mod squares;
@@ -45,7 +46,6 @@ mod style;
 mod texture;
 mod wide;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use hide::{Hiding, Method};
@@ -65,7 +65,7 @@ use paint::{Paint, Survey};
 use texture::TexturePaint;
 
 use crate::image::{ColorModel, ImageMut};
-use crate::person::{IuvMap, Person};
+use crate::person::Person;
 
 /// Draws people on a picture.
 pub fn draw(image: &mut ImageMut, persons: &[Person], style: &Style) {
@@ -193,28 +193,13 @@ impl Mixing {
     }
 }
 
-/// The people to be drawn, in the order of drawing, with no parts but those that are wanted.
-fn shown<'a>(persons: &'a [Person], style: &Style) -> Vec<Cow<'a, Person>> {
-    let enough = |p: &&Person| style.min_score.is_none_or(|min| p.score > min);
-    let chosen = |person: &'a Person| match style.parts {
-        Parts::ALL => Cow::Borrowed(person),
-        parts => {
-            let &Person { id, score, x, y, ref iuv } = person;
-            Cow::Owned(Person { id, score, x, y, iuv: only(iuv, parts) })
-        }
-    };
-    let mut shown: Vec<_> = persons.iter().filter(enough).map(chosen).collect();
+/// The people to be drawn, in the order of drawing.
+fn shown<'a>(persons: &'a [Person], style: &Style) -> Vec<&'a Person> {
+    let mut shown: Vec<_> = persons.iter().filter(|p| style.min_score.is_none_or(|min| p.score > min)).collect();
     if style.order == Order::BestFirst {
         shown.sort_by(|a, b| b.score.total_cmp(&a.score));
     }
     shown
-}
-
-/// A map with the other parts made background.
-fn only(map: &IuvMap, parts: Parts) -> IuvMap {
-    let mut data = map.data().to_vec();
-    data.as_chunks_mut::<3>().0.iter_mut().filter(|p| !parts.contains(p[0])).for_each(|p| p[0] = 0);
-    IuvMap::new(map.width(), map.height(), data).unwrap_or_else(|_| IuvMap::background(map.width(), map.height()))
 }
 
 /// Paints what of a person falls on row `y` of the picture, on row `row` of the layer.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::contour::{Contours, Planes};
 use super::ink::{Ink, Medium};
+use super::parts::Parts;
 use super::squares::{Raster, Squares};
 use super::style::{Manner, Style, StyleKind};
 use super::texture::TexturePaint;
-use crate::person::{IuvMap, PARTS, Person};
+use crate::person::{IuvMap, Person};
 
 /// A style made ready for a kind of picture.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(super) enum Paint {
     Raw(RawPaint),
     Contour(Box<Contours>),
     Squares(Box<Squares>),
-    Texture(Arc<TexturePaint>, u16),
+    Texture(Arc<TexturePaint>, u16, Parts),
     Nothing,
 }
 
@@ -39,7 +40,7 @@ impl Paint {
         texture: Option<Arc<TexturePaint>>,
     ) -> Self {
         let key = |channel, color: &dyn Fn(u8) -> [u8; 3]| {
-            Self::Key(KeyPaint { channel, inks: Box::new(std::array::from_fn(|k| medium.ink(color(k as u8), weight))) })
+            Self::Key(KeyPaint { channel, parts: style.parts, inks: Box::new(std::array::from_fn(|k| medium.ink(color(k as u8), weight))) })
         };
         let palette = style.palette;
         match style.style {
@@ -47,13 +48,13 @@ impl Paint {
             StyleKind::Index => key(0, &|i| [i; 3]),
             StyleKind::U => key(1, &|u| palette.color(u)),
             StyleKind::V => key(2, &|v| palette.color(v)),
-            StyleKind::Iuv => Self::Raw(RawPaint::new(medium, [0, 1, 2], weight)),
-            StyleKind::IuvLegacy => Self::Raw(RawPaint::new(medium, [2, 1, 0], weight)),
+            StyleKind::Iuv => Self::Raw(RawPaint::new(medium, [0, 1, 2], weight, style.parts)),
+            StyleKind::IuvLegacy => Self::Raw(RawPaint::new(medium, [2, 1, 0], weight, style.parts)),
             StyleKind::Contour if style.manner == Manner::Detectron2 => {
                 Self::Squares(Box::new(Squares::new(style, medium)))
             }
             StyleKind::Contour => Self::Contour(Box::new(Contours::new(style, medium, size))),
-            StyleKind::Texture => texture.map_or(Self::Nothing, |texture| Self::Texture(texture, weight)),
+            StyleKind::Texture => texture.map_or(Self::Nothing, |texture| Self::Texture(texture, weight, style.parts)),
         }
     }
 
@@ -85,27 +86,23 @@ impl Paint {
             },
             Self::Raw(paint) => paint.row(pixels, inks),
             Self::Contour(paint) => paint.row(&survey.planes, y, start, inks),
-            Self::Texture(paint, weight) => paint.row(pixels, *weight, inks),
+            Self::Texture(paint, weight, parts) => paint.row(pixels, *parts, *weight, inks),
             Self::Squares(_) | Self::Nothing => {}
         }
     }
 }
 
-/// Whether a pixel belongs to a body; indices that stand for no part do not.
-fn is_body(&[part, ..]: &[u8; 3]) -> bool {
-    (1..=PARTS).contains(&part)
-}
-
 #[derive(Debug)]
 pub(super) struct KeyPaint {
     channel: usize,
+    parts: Parts,
     inks: Box<[Ink; 256]>,
 }
 
 impl KeyPaint {
     fn row<const CHANNEL: usize>(&self, pixels: &[[u8; 3]], inks: &mut [Ink]) {
         for (ink, pixel) in inks.iter_mut().zip(pixels) {
-            if is_body(pixel) {
+            if self.parts.contains(pixel[0]) {
                 *ink = self.inks[usize::from(pixel[CHANNEL])];
             }
         }
@@ -117,11 +114,12 @@ impl KeyPaint {
 pub(super) struct RawPaint {
     /// By byte of the map's pixel. Entries may be negative, sums of three are not.
     tables: Box<[[i64; 256]; 3]>,
+    parts: Parts,
 }
 
 impl RawPaint {
     /// `channels`: which of I, U, V is red, green and blue.
-    fn new(medium: &Medium, channels: [usize; 3], weight: u16) -> Self {
+    fn new(medium: &Medium, channels: [usize; 3], weight: u16, parts: Parts) -> Self {
         let (matrix, offset) = medium.color.from_rgb_matrix();
         let weighted = |v: f32| (v * f32::from(weight)).round() as i64;
         let mut tables = Box::new([[0; 256]; 3]);
@@ -140,7 +138,7 @@ impl RawPaint {
             }
             *entry += i64::from(weight) << 48;
         }
-        Self { tables }
+        Self { tables, parts }
     }
 
     #[inline(always)]
@@ -152,7 +150,7 @@ impl RawPaint {
 
     fn row(&self, pixels: &[[u8; 3]], inks: &mut [Ink]) {
         for (ink, pixel) in inks.iter_mut().zip(pixels) {
-            if is_body(pixel) {
+            if self.parts.contains(pixel[0]) {
                 *ink = self.ink(*pixel);
             }
         }
@@ -170,7 +168,7 @@ mod tests {
         let full_yuv = Color { full_range: true, ..Color::BT709 };
         for color in [Color::RGB, Color::BT601, Color::BT709, full_yuv, Color::GRAY] {
             let medium = Medium::of(&Layout { color, ..Layout::packed_rgb(1, 1, 3, [2, 1, 0]) });
-            let paint = RawPaint::new(&medium, [0, 1, 2], OPAQUE);
+            let paint = RawPaint::new(&medium, [0, 1, 2], OPAQUE, Parts::ALL);
             for pixel in [[0; 3], [24, 0, 255], [1, 255, 0], [12, 34, 56], [255; 3], [0, 0, 255], [255, 0, 0]] {
                 let (got, expected) = ([0, 1, 2].map(|k| paint.ink(pixel).over(77, k)), medium.bytes(pixel));
                 let exact = color == Color::RGB || color == Color::GRAY;

@@ -15,7 +15,7 @@ impl Parts {
     pub const ALL: Self = Self(((1 << PARTS) - 1) << 1);
 
     pub const fn contains(self, part: u8) -> bool {
-        part <= PARTS && self.0 >> part & 1 == 1
+        self.0.unbounded_shr(part as u32) & 1 == 1
     }
 }
 

@@ -4,9 +4,15 @@
 //! There, all U lines come before all V lines, parts and levels go up, and what is drawn later covers. Each pixel here
 //! keeps the line that would come last. Squares at a part's border count with whatever lies beyond, which outlines it.
 
+use std::ops::Range;
+
+use super::bits;
 use super::ink::{Ink, Medium, OPAQUE};
+use super::parts::Parts;
+use super::planes::split;
 use super::style::Style;
 use crate::person::{IuvMap, PARTS, Person};
+use crate::simd::vectorised;
 
 const LEVELS: usize = 10;
 
@@ -15,11 +21,23 @@ fn level(k: usize) -> f64 {
     if k == LEVELS - 1 { 1.0 } else { k as f64 * (1.0 / (LEVELS - 1) as f64) }
 }
 
+/// What a byte of U or V stands for.
+fn value(byte: u8) -> f64 {
+    f64::from(byte) / 255.0
+}
+
 #[derive(Debug)]
 pub(super) struct Squares {
+    parts: Parts,
     inks: [Ink; LEVELS],
     levels: [f64; LEVELS],
+    values: Box<[f64; 256]>,
+    /// Levels that a byte reaches.
+    reached: Reached,
 }
+
+/// For each level above the first, which every byte reaches, the smallest byte that does.
+type Reached = [u8; LEVELS - 1];
 
 /// A person's lines: for every pixel of the box, and of one column and row more, which line shows, 0 for none.
 #[derive(Debug, Default)]
@@ -27,164 +45,327 @@ pub(super) struct Raster {
     width: usize,
     height: usize,
     lines: Vec<u16>,
+    columns: Grid,
+    rows: Grid,
+    above: Corners,
+    below: Corners,
+    /// For each square of a row whether there is a line of U, of V.
+    crossed: [Vec<u64>; 2],
 }
 
-/// Where a part lies, and its range of a coordinate.
-#[derive(Clone, Copy)]
-struct Extent {
-    columns: (usize, usize),
-    rows: (usize, usize),
-    values: [(u8, u8); 2],
+/// A row of squares' corners: its parts, and for U and V the bytes and the number of levels that they reach.
+#[derive(Debug, Default)]
+struct Corners {
+    part: Vec<u8>,
+    bytes: [Vec<u8>; 2],
+    levels: [Vec<u8>; 2],
 }
+
+/// The corners of squares along one side of the box.
+#[derive(Debug, Default)]
+struct Grid {
+    /// Where the box begins in the picture, and how many pixels it has.
+    start: f64,
+    side: f64,
+    /// By square: where it begins, as a share of the box.
+    shares: Vec<f64>,
+    /// Its length as a share of the box.
+    length: f64,
+    /// By square: pixels of the box in which it begins and ends.
+    pixels: Vec<(i64, i64)>,
+}
+
+impl Grid {
+    fn fill(&mut self, start: i32, side: usize) {
+        let squares = side.saturating_sub(1);
+        (self.start, self.side, self.length) = (f64::from(start), side as f64, 1.0 / squares as f64);
+        self.shares.clear();
+        self.shares.extend((0..squares).map(|k| k as f64 / squares as f64));
+        let mut pixels = std::mem::take(&mut self.pixels);
+        pixels.clear();
+        pixels.extend(self.shares.iter().map(|&share| (self.pixel(share), self.pixel(share + self.length))));
+        self.pixels = pixels;
+    }
+
+    /// The pixel at a share of the box, cut to whole pixels of the picture.
+    #[inline(always)]
+    fn pixel(&self, share: f64) -> i64 {
+        (self.start + share * self.side) as i64 - self.start as i64
+    }
+
+    /// The pixel inside a square, at a share of its length.
+    #[inline(always)]
+    fn inside(&self, square: usize, share: f64) -> i64 {
+        self.pixel(self.shares[square] + share * self.length)
+    }
+}
+
+/// Where a part lies, and which levels its values of U and V reach.
+#[derive(Clone)]
+struct Extent {
+    columns: Range<usize>,
+    rows: Range<usize>,
+    levels: [Range<usize>; 2],
+}
+
+type Extents = [Option<Extent>; PARTS as usize + 1];
 
 impl Squares {
     pub fn new(style: &Style, medium: &Medium) -> Self {
         let ink = |k: usize| medium.ink(style.palette.color((level(k) * 255.0) as u8), OPAQUE);
-        Self { inks: std::array::from_fn(ink), levels: std::array::from_fn(level) }
+        let smallest = |k: usize| (0..=255).find(|&byte| value(byte) >= level(k)).unwrap_or(255);
+        Self {
+            parts: style.parts,
+            inks: std::array::from_fn(ink),
+            levels: std::array::from_fn(level),
+            values: Box::new(std::array::from_fn(|byte| value(byte as u8))),
+            reached: std::array::from_fn(|k| smallest(k + 1)),
+        }
     }
 
     /// Finds a person's lines.
     pub fn survey(&self, person: &Person, raster: &mut Raster) {
         let map = &person.iuv;
         let (width, height) = (map.width(), map.height());
-        *raster = Raster { width: width + 1, height: height + 1, lines: std::mem::take(&mut raster.lines) };
+        (raster.width, raster.height) = (width + 1, height + 1);
         raster.lines.clear();
         raster.lines.resize(raster.width * raster.height, 0);
-        let extents = extents(map);
-        for y in 0..height.saturating_sub(1) {
-            let upper = map.row(y).as_chunks::<3>().0;
-            let lower = map.row(y + 1).as_chunks::<3>().0;
-            for (x, (above, below)) in std::iter::zip(upper.windows(2), lower.windows(2)).enumerate() {
-                // Counter-clockwise from the top left corner.
-                let corners = [above[0], below[0], below[1], above[1]];
-                if corners.iter().any(|c| (1..=PARTS).contains(&c[0])) {
-                    self.square(&corners, (x, y), &extents, person, raster);
+        if width < 2 || height < 2 {
+            return;
+        }
+        raster.columns.fill(person.x, width);
+        raster.rows.fill(person.y, height);
+        let extents = self.extents(map);
+        raster.below.fill(map, 0, self);
+        for y in 0..height - 1 {
+            std::mem::swap(&mut raster.above, &mut raster.below);
+            raster.below.fill(map, y + 1, self);
+            for coordinate in 0..2 {
+                let levels = [&raster.above, &raster.below].map(|row| &row.levels[coordinate][..]);
+                let mut crossed = std::mem::take(&mut raster.crossed[coordinate]);
+                crossed.resize(bits::words(width - 1), 0);
+                differ(levels[0], levels[1], &mut crossed);
+                for (k, &word) in crossed.iter().enumerate() {
+                    let mut rest = word;
+                    while rest != 0 {
+                        self.square(coordinate, (64 * k + rest.trailing_zeros() as usize, y), &extents, raster);
+                        rest &= rest - 1;
+                    }
+                }
+                raster.crossed[coordinate] = crossed;
+            }
+        }
+    }
+
+    /// Draws the lines through a square.
+    fn square(&self, coordinate: usize, (x, y): (usize, usize), extents: &Extents, raster: &mut Raster) {
+        let (above, below) = (&raster.above, &raster.below);
+        // Counter-clockwise from the top left corner.
+        let corners = |of: fn(&Corners, usize) -> &[u8]| {
+            let (above, below) = (&of(above, coordinate)[x..x + 2], &of(below, coordinate)[x..x + 2]);
+            [above[0], below[0], below[1], above[1]]
+        };
+        let parts = corners(|row, _| &row.part);
+        let levels = corners(|row, coordinate| &row.levels[coordinate]).map(usize::from);
+        let values = corners(|row, coordinate| &row.bytes[coordinate]).map(|byte| self.values[usize::from(byte)]);
+        let low = levels[0].min(levels[1]).min(levels[2]).min(levels[3]);
+        let high = levels[0].max(levels[1]).max(levels[2]).max(levels[3]);
+        let uniform = parts == [parts[0]; 4];
+        for k in low..high {
+            // The highest part comes last.
+            let part = if uniform {
+                // Its extent holds all corners.
+                Some(parts[0])
+            } else {
+                let reaches = |part: &u8| {
+                    extents.get(usize::from(*part)).and_then(Option::as_ref).is_some_and(|e| {
+                        e.levels[coordinate].contains(&k) && e.columns.contains(&x) && e.rows.contains(&y)
+                    })
+                };
+                parts.into_iter().filter(reaches).max()
+            };
+            if let Some(part) = part {
+                let line = ((coordinate * 32 + usize::from(part)) * LEVELS + k) as u16;
+                let inside = levels.iter().enumerate().fold(0, |code, (c, &l)| code | usize::from(l > k) << c);
+                for (from, to) in ENDS[inside].into_iter().flatten() {
+                    let end = |edge| end(edge, &values, self.levels[k], (x, y), raster);
+                    let (from, to) = (end(from), end(to));
+                    raster.line(from, to, line);
                 }
             }
         }
     }
 
-    fn square(
-        &self,
-        corners: &[[u8; 3]; 4],
-        (x, y): (usize, usize),
-        extents: &[Option<Extent>],
-        person: &Person,
-        raster: &mut Raster,
-    ) {
-        let (width, height) = (person.width(), person.height());
-        for coordinate in 0..2 {
-            // detectron2's arrays hold nothing on the background.
-            let bytes = corners.map(|c| if (1..=PARTS).contains(&c[0]) { c[1 + coordinate] } else { 0 });
-            let (low, high) = bytes.iter().fold((255, 0), |(l, h), &v| (v.min(l), v.max(h)));
-            if low == high {
-                continue;
-            }
-            let values = bytes.map(|v| f64::from(v) / 255.0);
-            let (low, high) = (f64::from(low) / 255.0, f64::from(high) / 255.0);
-            for (k, &value) in self.levels.iter().enumerate().filter(|&(_, &v)| low < v && v <= high) {
-                let part = corners.iter().map(|c| c[0]).filter(|&part| {
-                    let extent = extents.get(usize::from(part)).copied().flatten();
-                    extent.is_some_and(|e| {
-                        let (min, max) = e.values[coordinate];
-                        let (min, max) = (f64::from(min) / 255.0, f64::from(max) / 255.0);
-                        (e.columns.0..e.columns.1).contains(&x)
-                            && (e.rows.0..e.rows.1).contains(&y)
-                            && (min..=max).contains(&value)
-                    })
-                });
-                // The highest part comes last.
-                if let Some(part) = part.max() {
-                    let line = ((coordinate * 32 + usize::from(part)) * LEVELS + k) as u16;
-                    for (from, to) in lines(&values, value, x, y, width - 1, height - 1).into_iter().flatten() {
-                        // Cut to whole pixels of the picture.
-                        let pixel = |(px, py): (f64, f64)| {
-                            let cut = |share: f64, side: usize, start: i32| {
-                                (f64::from(start) + share * side as f64) as i64 - i64::from(start)
-                            };
-                            (cut(px, width, person.x), cut(py, height, person.y))
-                        };
-                        raster.line(pixel(from), pixel(to), line);
-                    }
+    /// By part: where squares of it may begin, and its levels. Parts of one row or one column have none.
+    fn extents(&self, map: &IuvMap) -> Extents {
+        let mut extents = [const { None::<Extent> }; PARTS as usize + 1];
+        let mut ranges = [[(255, 0); 2]; PARTS as usize + 1];
+        for y in 0..map.height() {
+            let row = map.row(y).as_chunks::<3>().0;
+            let mut start = 0;
+            for run in row.chunk_by(|a, b| a[0] == b[0]) {
+                let (part, end) = (run[0][0], start + run.len());
+                if self.parts.contains(part) {
+                    let new = Extent { columns: start..end - 1, rows: y..y, levels: [0..0, 0..0] };
+                    let e = extents[usize::from(part)].get_or_insert(new);
+                    e.columns = e.columns.start.min(start)..e.columns.end.max(end - 1);
+                    e.rows.end = y;
+                    range(run, &mut ranges[usize::from(part)]);
                 }
+                start = end;
             }
         }
+        for (extent, ranges) in extents.iter_mut().zip(ranges) {
+            let below = |byte: u8| self.levels.iter().filter(|&&level| level < value(byte)).count();
+            let reached = |byte: u8| self.levels.iter().filter(|&&level| level <= value(byte)).count();
+            if let Some(extent) = extent {
+                extent.levels = ranges.map(|(min, max)| below(min)..reached(max));
+            }
+        }
+        extents
     }
 
     /// Draws columns `start..` of row `y` of a surveyed map.
     pub fn row(&self, raster: &Raster, y: usize, start: usize, inks: &mut [Ink]) {
         let lines = &raster.lines[y * raster.width..][..raster.width];
-        for (ink, &line) in inks.iter_mut().zip(&lines[start.min(lines.len())..]) {
-            if line > 0 {
-                *ink = self.inks[usize::from(line) % LEVELS];
-            }
-        }
-    }
-}
-
-/// By part: where squares of it may begin, and the range of its values. Parts of one row or one column have none.
-fn extents(map: &IuvMap) -> [Option<Extent>; PARTS as usize + 1] {
-    let mut extents = [None; PARTS as usize + 1];
-    for y in 0..map.height() {
-        for (x, &[part, u, v]) in map.row(y).as_chunks::<3>().0.iter().enumerate() {
-            if !(1..=PARTS).contains(&part) {
+        let lines = &lines[start.min(lines.len())..];
+        for (inks, lines) in inks.chunks_mut(8).zip(lines.chunks(8)) {
+            if lines == [0; 8] {
                 continue;
             }
-            let new = Extent { columns: (x, x), rows: (y, y), values: [(u, u), (v, v)] };
-            let e = extents[usize::from(part)].get_or_insert(new);
-            e.columns = (e.columns.0.min(x), e.columns.1.max(x));
-            e.rows.1 = y;
-            for (range, value) in e.values.iter_mut().zip([u, v]) {
-                *range = (range.0.min(value), range.1.max(value));
+            for (ink, &line) in inks.iter_mut().zip(lines) {
+                if line > 0 {
+                    *ink = self.inks[usize::from(line) % LEVELS];
+                }
             }
         }
     }
-    extents
 }
 
-type Point = (f64, f64);
+impl Corners {
+    fn fill(&mut self, map: &IuvMap, y: usize, squares: &Squares) {
+        let Self { part, bytes: [u, v], levels } = self;
+        for row in [&mut *part, &mut *u, &mut *v] {
+            row.resize(map.width(), 0);
+        }
+        // detectron2's arrays hold nothing on the background.
+        split(map.row(y).as_chunks().0, squares.parts, part, u, v);
+        for (levels, bytes) in levels.iter_mut().zip([u, v]) {
+            levels.resize(map.width(), 0);
+            count(&squares.reached, bytes, levels);
+        }
+    }
+}
 
-/// The lines through the square at `x`, `y`, whose corners have `values`; ends as shares of the box.
-fn lines(values: &[f64; 4], level: f64, x: usize, y: usize, nw: usize, nh: usize) -> [Option<(Point, Point)>; 2] {
+vectorised! {
+    /// Counts the levels that bytes reach.
+    fn count(reached: &Reached, bytes: &[u8], levels: &mut [u8]) {
+        for (level, byte) in levels.iter_mut().zip(bytes) {
+            let mut count = 1;
+            for smallest in reached {
+                count += u8::from(byte >= smallest);
+            }
+            *level = count;
+        }
+    }
+}
+
+vectorised! {
+    /// Sets the bits of the squares whose corners are not all alike.
+    fn differ(above: &[u8], below: &[u8], out: &mut [u64]) {
+        let squares = above.len() - 1;
+        for (k, word) in out.iter_mut().enumerate() {
+            let start = 64 * k;
+            let count = (squares - start).min(64);
+            let mut differ = [0; 64];
+            let [a, b, c, d] = [&above[start..], &above[start + 1..], &below[start..], &below[start + 1..]];
+            let [a, b, c, d] = [a, b, c, d].map(|row| &row[..count]);
+            for (x, differ) in differ[..count].iter_mut().enumerate() {
+                *differ = u8::from(a[x] != b[x] || a[x] != c[x] || a[x] != d[x]);
+            }
+            *word = bits::word(&differ);
+        }
+    }
+}
+
+vectorised! {
+    /// Widens the ranges of U and V.
+    fn range(pixels: &[[u8; 3]], ranges: &mut [(u8, u8); 2]) {
+        let [(mut min_u, mut max_u), (mut min_v, mut max_v)] = *ranges;
+        for &[_, u, v] in pixels {
+            (min_u, max_u) = (min_u.min(u), max_u.max(u));
+            (min_v, max_v) = (min_v.min(v), max_v.max(v));
+        }
+        *ranges = [(min_u, max_u), (min_v, max_v)];
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Edge {
+    West,
+    South,
+    East,
+    North,
+}
+
+/// The edges between which lines run, by the corners that reach the level, counter-clockwise from the top left one.
+const ENDS: [[Option<(Edge, Edge)>; 2]; 16] = {
+    use Edge::{East, North, South, West};
+    let mut ends = [[None; 2]; 16];
+    let pairs = [(1, (West, North)), (2, (West, South)), (3, (North, South)), (4, (South, East)), (6, (West, East))];
+    let mut k = 0;
+    while k < pairs.len() {
+        let (code, pair) = pairs[k];
+        ends[code][0] = Some(pair);
+        ends[15 - code][0] = Some(pair);
+        k += 1;
+    }
+    (ends[7][0], ends[8][0]) = (Some((North, East)), Some((North, East)));
+    ends[5] = [Some((West, South)), Some((North, East))];
+    ends[10] = [Some((North, West)), Some((South, East))];
+    ends
+};
+
+/// The pixel of the box in which a line ends on an edge of square `x`, `y`, whose corners have `values`.
+#[inline(always)]
+fn end(edge: Edge, values: &[f64; 4], level: f64, (x, y): (usize, usize), raster: &Raster) -> (i64, i64) {
+    let Raster { columns, rows, .. } = raster;
     let [v0, v1, v2, v3] = *values;
-    let (left, top) = (x as f64 / nw as f64, y as f64 / nh as f64);
-    let (width, height) = (1.0 / nw as f64, 1.0 / nh as f64);
     let along = |a: f64, b: f64| (level - a) / (b - a);
-    let west = || (left, top + along(v0, v1) * height);
-    let south = || (left + along(v1, v2) * width, top + height);
-    let east = || (left + width, top + along(v3, v2) * height);
-    let north = || (left + along(v0, v3) * width, top);
-    let code = values.iter().enumerate().fold(0, |code, (k, &v)| code | usize::from(v >= level) << k);
-    match code {
-        1 | 14 => [Some((west(), north())), None],
-        2 | 13 => [Some((west(), south())), None],
-        3 | 12 => [Some((north(), south())), None],
-        4 | 11 => [Some((south(), east())), None],
-        6 | 9 => [Some((west(), east())), None],
-        7 | 8 => [Some((north(), east())), None],
-        5 => [Some((west(), south())), Some((north(), east()))],
-        10 => [Some((north(), west())), Some((south(), east()))],
-        _ => [None; 2],
+    match edge {
+        Edge::West => (columns.pixels[x].0, rows.inside(y, along(v0, v1))),
+        Edge::South => (columns.inside(x, along(v1, v2)), rows.pixels[y].1),
+        Edge::East => (columns.pixels[x].1, rows.inside(y, along(v3, v2))),
+        Edge::North => (columns.inside(x, along(v0, v3)), rows.pixels[y].0),
     }
 }
 
 impl Raster {
+    fn set(&mut self, (x, y): (i64, i64), line: u16) {
+        if let (Ok(column), Ok(row)) = (usize::try_from(x), usize::try_from(y))
+            && column < self.width
+            && row < self.height
+        {
+            let pixel = &mut self.lines[row * self.width + column];
+            *pixel = line.max(*pixel);
+        }
+    }
+
     /// OpenCV's line of thickness 1: from the left end to the right one, to all eight neighbours.
     fn line(&mut self, from: (i64, i64), to: (i64, i64), line: u16) {
         let ((x, y), (to_x, to_y)) = if to.0 < from.0 { (to, from) } else { (from, to) };
         let (dx, dy) = (to_x - x, (to_y - y).abs());
+        // Nearly all lines.
+        if dx <= 1 && dy <= 1 {
+            self.set((x, y), line);
+            return self.set((to_x, to_y), line);
+        }
         let down = (to_y - y).signum();
         let steep = dy > dx;
         let (long, short) = if steep { (dy, dx) } else { (dx, dy) };
         let (mut x, mut y, mut error) = (x, y, long - 2 * short);
         for _ in 0..=long {
-            if let (Ok(column), Ok(row)) = (usize::try_from(x), usize::try_from(y))
-                && column < self.width
-                && row < self.height
-            {
-                let pixel = &mut self.lines[row * self.width + column];
-                *pixel = line.max(*pixel);
-            }
+            self.set((x, y), line);
             let aside = error < 0;
             error += if aside { 2 * long } else { 0 } - 2 * short;
             if steep || aside {

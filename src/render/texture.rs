@@ -5,11 +5,12 @@
 //! column `U * (N - 1)` and row `(1 - V) * (N - 1)`.
 
 use super::ink::{Ink, Medium, OPAQUE};
+use super::parts::Parts;
 use crate::person::PARTS;
 
 const COLUMNS: usize = 4;
 const ROWS: usize = 6;
-/// Most texels across a chart: 50 MB once made ready.
+/// Most texels across a chart: 25 MB.
 const MAX_SIDE: usize = 512;
 
 /// An atlas of 24 charts.
@@ -91,69 +92,69 @@ fn check(width: usize, height: usize) -> Result<(), TextureError> {
     Ok(())
 }
 
-/// A texture made ready for a kind of picture.
+/// A texture made ready for a kind of picture: the colour of every pixel that a map may hold, 6 MB.
 #[derive(Debug)]
 pub(super) struct TexturePaint {
-    /// What the inks are for.
+    /// What the colours are for.
     medium: Medium,
-    side: usize,
-    inks: Vec<Ink>,
-    /// By U: the texel to the left, and the share of the next one, in 0..=256.
-    columns: Box<[(usize, u32); 256]>,
-    /// By V: the start of the texels' row above, and the share of the next one.
-    rows: Box<[(usize, u32); 256]>,
+    /// By part, V and U: three components in the order of an ink, and alpha.
+    colors: Vec<[u8; 4]>,
 }
 
 impl TexturePaint {
     pub fn new(texture: &Texture, medium: &Medium) -> Self {
         let side = texture.side;
         let weight = |alpha: u8| ((u32::from(alpha) * u32::from(OPAQUE) + 127) / 255) as u16;
+        let texels: Vec<Ink> = texture.texels.iter().map(|&[r, g, b, a]| medium.ink([r, g, b], weight(a))).collect();
+        // By U or 255 - V: the texel before, and the share of the next one, in 0..=256.
         let place = |value: usize| {
             let at = value * (side - 1);
             let texel = (at / 255).min(side.saturating_sub(2));
             (texel, ((at - texel * 255) * 256 / 255) as u32)
         };
-        Self {
-            medium: *medium,
-            side,
-            inks: texture.texels.iter().map(|&[r, g, b, a]| medium.ink([r, g, b], weight(a))).collect(),
-            columns: Box::new(std::array::from_fn(place)),
-            rows: Box::new(std::array::from_fn(|v| {
-                let (row, share) = place(255 - v);
-                (row * side, share)
-            })),
+        let places: [(usize, u32); 256] = std::array::from_fn(place);
+        let next = usize::from(side > 1);
+        let mut colors = Vec::with_capacity(usize::from(PARTS) << 16);
+        for chart in texels.chunks_exact(side * side) {
+            for (row, down) in places.into_iter().rev() {
+                let (above, below) = (&chart[row * side..][..side], &chart[(row + next) * side..][..side]);
+                for (column, across) in places {
+                    let inks = [above[column], above[column + next], below[column], below[column + next]];
+                    let shares =
+                        [(256 - across) * (256 - down), across * (256 - down), (256 - across) * down, across * down];
+                    colors.push(mean(inks, shares));
+                }
+            }
         }
+        Self { medium: *medium, colors }
     }
 
     pub fn is_for(&self, medium: &Medium) -> bool {
         self.medium == *medium
     }
 
-    /// Draws pixels I, U, V with `weight` as opacity; inks stay where there is no body.
-    pub fn row(&self, pixels: &[[u8; 3]], weight: u16, inks: &mut [Ink]) {
+    /// Draws pixels I, U, V that show one of the parts with `weight` as opacity; other inks stay.
+    pub fn row(&self, pixels: &[[u8; 3]], parts: Parts, weight: u16, inks: &mut [Ink]) {
         for (ink, &[part, u, v]) in inks.iter_mut().zip(pixels) {
-            if !(1..=PARTS).contains(&part) {
+            if !parts.contains(part) {
                 continue;
             }
-            let texel = self.texel(usize::from(part) - 1, usize::from(u), usize::from(v)).times(weight);
+            let [a, b, c, alpha] = self.colors[(usize::from(part) - 1) << 16 | usize::from(v) << 8 | usize::from(u)];
+            // 255 is opaque. Rounded up, so that only nothing comes to nothing.
+            let weight = (u32::from(weight) * (u32::from(alpha) + u32::from(alpha >> 7)) + 0xff) >> 8;
+            let new = Ink::new([a, b, c], weight as u16);
             // Holes of the texture show what is behind, other people included.
-            *ink = texel.above(*ink);
+            *ink = if *ink == Ink::NONE { new } else { new.above(*ink) };
         }
     }
+}
 
-    /// Between four texels of one chart.
-    #[inline(always)]
-    fn texel(&self, chart: usize, u: usize, v: usize) -> Ink {
-        let ((column, across), (row, down)) = (self.columns[u], self.rows[v]);
-        let (right, below) = if self.side > 1 { (1, self.side) } else { (0, 0) };
-        let upper = chart * self.side * self.side + row + column;
-        let lower = upper + below;
-        let inks = [upper, upper + right, lower, lower + right].map(|k| self.inks[k].0.map(u32::from));
-        let shares = [(256 - across) * (256 - down), across * (256 - down), (256 - across) * down, across * down];
-        let sum = |lane: usize| (0..4).map(|k| inks[k][lane] * shares[k]).sum::<u32>();
-        // The weight is rounded up, so that the components never outgrow it.
-        Ink([sum(0) >> 16, sum(1) >> 16, sum(2) >> 16, (sum(3) + 0xffff) >> 16].map(|v| v as u16))
-    }
+/// The colour between four texels, and its alpha. The sum of the shares is 65536.
+fn mean(inks: [Ink; 4], shares: [u32; 4]) -> [u8; 4] {
+    let sum = |lane: usize| std::iter::zip(inks, shares).map(|(ink, share)| u32::from(ink.0[lane]) * share).sum::<u32>();
+    let weight = (sum(3) + 0x8000) >> 16;
+    let color = |lane: usize| (((sum(lane) >> 16) + weight / 2).checked_div(weight).unwrap_or(0)).min(255) as u8;
+    [color(0), color(1), color(2), (weight - u32::from(weight > 127)) as u8]
 }
 
 #[cfg(test)]
@@ -179,7 +180,7 @@ mod tests {
             for part in 1..=PARTS {
                 for (u, v) in (0..=255).step_by(5).flat_map(|u| (0..=255).step_by(15).map(move |v| (u, v))) {
                     let mut ink = [Ink::NONE];
-                    paint.row(&[[part, u, v]], OPAQUE, &mut ink);
+                    paint.row(&[[part, u, v]], Parts::ALL, OPAQUE, &mut ink);
                     let got = [0, 1, 2].map(|k| f64::from(ink[0].over(0, k)));
                     let place = |share: u8| f64::from(share) / 255.0 * (side - 1) as f64 * 10.0;
                     let expected = [f64::from(part), place(u), place(255 - v)];
@@ -197,7 +198,7 @@ mod tests {
         let white = |alpha| Texture::new(4, 6, &[[255, 255, 255, alpha]; 24]).unwrap();
         for (alpha, weight, expected) in [(255, OPAQUE, 255), (255, 128, 178), (128, OPAQUE, 178), (0, OPAQUE, 100)] {
             let mut ink = [Ink::NONE];
-            TexturePaint::new(&white(alpha), &medium).row(&[[3, 99, 7]], weight, &mut ink);
+            TexturePaint::new(&white(alpha), &medium).row(&[[3, 99, 7]], Parts::ALL, weight, &mut ink);
             assert!(ink[0].over(100, 1).abs_diff(expected) <= 1, "{alpha} {weight}: {}", ink[0].over(100, 1));
         }
     }

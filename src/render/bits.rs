@@ -97,6 +97,18 @@ fn spread(reach: usize, mut step: impl FnMut(usize)) {
     }
 }
 
+/// The set bits, from the left.
+pub(super) fn positions(row: &[u64]) -> impl Iterator<Item = usize> {
+    row.iter().enumerate().flat_map(|(k, &word)| {
+        let mut rest = word;
+        std::iter::from_fn(move || {
+            let bit = (rest != 0).then(|| 64 * k + rest.trailing_zeros() as usize)?;
+            rest &= rest - 1;
+            Some(bit)
+        })
+    })
+}
+
 /// The ranges of set bits, from the left.
 pub(super) fn runs(row: &[u64]) -> impl Iterator<Item = Range<usize>> {
     // The first bit from `at` on that is set, or clear where `flip` is all ones.
@@ -182,6 +194,8 @@ mod tests {
             run.for_each(|k| left[k / 64] |= 1 << (k % 64));
         }
         assert_eq!(left, row(some));
+        let all: Vec<usize> = runs(&row(some)).flatten().collect();
+        assert_eq!(positions(&row(some)).collect::<Vec<_>>(), all);
         assert_eq!(runs(&[u64::MAX; 2]).collect::<Vec<_>>(), [0..128]);
         assert_eq!(runs(&[0; 2]).count() + runs(&[]).count(), 0);
     }

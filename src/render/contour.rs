@@ -3,7 +3,7 @@
 //! A pixel's distance from a line is, to first order, the difference between its value and the line's, divided by the
 //! gradient's length; what lies within half a line's width is covered, and the pixels at its edges in part.
 
-use super::ink::{Ink, Medium};
+use super::ink::{Ink, Medium, OPAQUE};
 use super::parts::Parts;
 use super::planes::split;
 use super::style::Style;
@@ -16,11 +16,14 @@ const LEVELS: usize = 10;
 const SPACING: f32 = 255.0 / (LEVELS - 1) as f32;
 
 /// Pixels computed together, without branches, so that the compiler does several at once.
-const CHUNK: usize = 32;
+const CHUNK: usize = 16;
 type Bytes = [u8; CHUNK];
 type Limits = [i16; SHADES as usize];
 /// Shades from none to full at the edges of lines.
 const SHADES: i16 = 4;
+/// Bits of an ink's index that are for the shade; the others are for the line.
+const SHADE_BITS: usize = 3;
+const INDICES: usize = LEVELS.next_power_of_two() << SHADE_BITS;
 
 /// Width of lines in a picture whose shorter side has `side` pixels: 1.5 at 720, never below 1.
 fn line_width(side: usize) -> f32 {
@@ -34,8 +37,8 @@ fn level(k: usize) -> f32 {
 
 #[derive(Debug)]
 pub(super) struct Contours {
-    /// Ink of each line, in each shade.
-    inks: [[Ink; SHADES as usize + 1]; LEVELS],
+    /// Ink of each line, in each shade; the first is none.
+    inks: Box<[Ink; INDICES]>,
     /// For each shade how far from a line's middle it begins: `difference <= gradient * limit / 65536`, see [`nearest`].
     limits: Limits,
     /// Distance of the neighbours from which the gradient is taken: wider lines allow steadier gradients.
@@ -50,14 +53,15 @@ impl Contours {
         let radius = (reach * 1.5).ceil() as usize;
         let (weight, shades) = (f32::from(style.weight()), f32::from(SHADES));
         let ink = |k: usize, shade: usize| {
-            medium.ink(style.palette.color(level(k) as u8), (weight * shade as f32 / shades).round() as u16)
+            let weight = (weight * shade as f32 / shades).round().min(f32::from(OPAQUE)) as u16;
+            medium.ink(style.palette.color(level(k) as u8), weight)
         };
         let limit = |shade: usize| {
             let distance = reach - (shade as f32 + 0.5) / shades;
             (distance / (2.0 * radius as f32) * DIFFERENCE / GRADIENT * 65536.0) as i16
         };
         Self {
-            inks: std::array::from_fn(|k| std::array::from_fn(|shade| ink(k, shade))),
+            inks: Box::new(std::array::from_fn(|index| ink(index >> SHADE_BITS, index % (1 << SHADE_BITS)))),
             limits: std::array::from_fn(limit),
             radius,
             parts: style.parts,
@@ -71,35 +75,45 @@ impl Contours {
 
     /// Draws columns `start..` of row `y` of a surveyed map.
     pub fn row(&self, planes: &Planes, y: usize, start: usize, inks: &mut [Ink]) {
-        let mut lines = Lines { shade: [0; CHUNK], line: [0; CHUNK] };
+        let mut found = [0; CHUNK];
         for (chunk, inks) in inks.chunks_mut(CHUNK).enumerate() {
             let hood = Neighbourhood { planes, x: start + chunk * CHUNK, y, radius: self.radius };
             let part = hood.of(&planes.part);
             if *part[0] == [0; CHUNK] {
                 continue;
             }
-            cover(&self.limits, part, hood.of(&planes.u), hood.of(&planes.v), &mut lines);
-            for (ink, (shade, line)) in inks.iter_mut().zip(std::iter::zip(lines.shade, lines.line)) {
-                if shade > 0 {
-                    *ink = self.inks[line as usize][shade as usize];
+            cover(&self.limits, part, hood.of(&planes.u), hood.of(&planes.v), &mut found);
+            // Without a branch for each pixel: no processor foresees where lines are.
+            if inks == [Ink::NONE; CHUNK] {
+                for (ink, index) in inks.iter_mut().zip(found) {
+                    *ink = self.inks[index as usize % INDICES];
                 }
+                continue;
+            }
+            for (ink, index) in inks.iter_mut().zip(found) {
+                let new = self.inks[index as usize % INDICES];
+                *ink = if index > 0 { new } else { *ink };
             }
         }
     }
 }
 
 vectorised! {
-    /// What the lines nearest to a chunk's pixels cover. Given are parts, U and V there, to the left, to the right,
+    /// The inks, as indices, of the lines that cover a chunk's pixels; 0 is none. Given are parts, U and V there, to the left, to the right,
     /// above and below. A function of its own without anything that can fail, or the compiler gives up on vectors.
-    fn cover(limits: &Limits, part: [&Bytes; 5], u: [&Bytes; 5], v: [&Bytes; 5], lines: &mut Lines) {
-        let [part, neighbours @ ..] = part;
-        let [left, right, above, below] = neighbours.map(|n| lanes(|k| ones(n[k] == part[k])));
+    fn cover(limits: &Limits, part: [&Bytes; 5], u: [&Bytes; 5], v: [&Bytes; 5], found: &mut Lanes) {
+        let [part, left, right, above, below] = part;
+        let (left, right) = (lanes(|k| ones(left[k] == part[k])), lanes(|k| ones(right[k] == part[k])));
+        let (above, below) = (lanes(|k| ones(above[k] == part[k])), lanes(|k| ones(below[k] == part[k])));
         let (across, down) = (Sides::new(left, right), Sides::new(above, below));
         let u = nearest(limits, u, &across, &down);
         let v = nearest(limits, v, &across, &down);
         let body = lanes(|k| ones(part[k] > 0));
-        lines.shade = lanes(|k| u.shade[k].max(v.shade[k]) & body[k]);
-        lines.line = lanes(|k| if u.shade[k] >= v.shade[k] { u.line[k] } else { v.line[k] });
+        // The darker one.
+        let index = |of: &Lines| lanes(|k| of.line[k] << SHADE_BITS | of.shade[k]);
+        let (index_u, index_v) = (index(&u), index(&v));
+        let index = lanes(|k| if u.shade[k] >= v.shade[k] { index_u[k] } else { index_v[k] });
+        *found = lanes(|k| index[k] & body[k] & ones(u.shade[k].max(v.shade[k]) > 0));
     }
 }
 

@@ -184,6 +184,8 @@ impl Mixing {
         match (style.manner, medium.color.model) {
             (Manner::Own, _) => Self::Together,
             (Manner::Detectron2, ColorModel::Yuv { .. }) => Self::Successive,
+            // Where nothing shines through there are no fractions.
+            (Manner::Detectron2, _) if style.opacity >= 1.0 => Self::Successive,
             (Manner::Detectron2, _) => Self::Cut(style.opacity.clamp(0.0, 1.0)),
         }
     }

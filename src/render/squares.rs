@@ -45,8 +45,8 @@ pub(super) struct Raster {
     width: usize,
     height: usize,
     lines: Vec<u16>,
-    columns: Grid,
-    rows: Grid,
+    /// Along columns, along rows.
+    grids: [Grid; 2],
     above: Corners,
     below: Corners,
     /// For each square of a row whether there is a line of U, of V.
@@ -67,36 +67,63 @@ struct Grid {
     /// Where the box begins in the picture, and how many pixels it has.
     start: f64,
     side: f64,
-    /// By square: where it begins, as a share of the box.
-    shares: Vec<f64>,
-    /// Its length as a share of the box.
+    /// A square's length as a share of the box.
     length: f64,
     /// By square: pixels of the box in which it begins and ends.
-    pixels: Vec<(i64, i64)>,
+    pixels: Vec<[i32; 2]>,
+    /// By square: from which share of it on points lie in the pixel in which it ends; not a number where there are more
+    /// than two pixels.
+    flips: Vec<f64>,
 }
 
 impl Grid {
     fn fill(&mut self, start: i32, side: usize) {
         let squares = side.saturating_sub(1);
         (self.start, self.side, self.length) = (f64::from(start), side as f64, 1.0 / squares as f64);
-        self.shares.clear();
-        self.shares.extend((0..squares).map(|k| k as f64 / squares as f64));
-        let mut pixels = std::mem::take(&mut self.pixels);
+        let (mut pixels, mut flips) = (std::mem::take(&mut self.pixels), std::mem::take(&mut self.flips));
         pixels.clear();
-        pixels.extend(self.shares.iter().map(|&share| (self.pixel(share), self.pixel(share + self.length))));
-        self.pixels = pixels;
+        flips.clear();
+        for square in 0..squares {
+            let ends @ [first, last] = [0.0, 1.0].map(|share| self.pixel(square, share));
+            pixels.push(ends);
+            flips.push(match last - first {
+                0 => f64::INFINITY,
+                1 => self.flip(square, first),
+                _ => f64::NAN,
+            });
+        }
+        (self.pixels, self.flips) = (pixels, flips);
     }
 
-    /// The pixel at a share of the box, cut to whole pixels of the picture.
-    #[inline(always)]
-    fn pixel(&self, share: f64) -> i64 {
-        (self.start + share * self.side) as i64 - self.start as i64
+    /// The pixel of the box at a share of a square, cut to whole pixels of the picture.
+    fn pixel(&self, square: usize, share: f64) -> i32 {
+        let share = square as f64 / (self.side - 1.0) + share * self.length;
+        ((self.start + share * self.side) as i64 - self.start as i64) as i32
     }
 
-    /// The pixel inside a square, at a share of its length.
+    /// The smallest share of a square, to the last bit, that is not in its first pixel.
+    fn flip(&self, square: usize, first: i32) -> f64 {
+        let beyond = |share: f64| self.pixel(square, share) > first;
+        let guess = (f64::from(first + 1) / self.side - square as f64 / (self.side - 1.0)) / self.length;
+        let (low, high) = (guess - 1e-10, guess + 1e-10);
+        let near = low > 0.0 && high < 1.0 && !beyond(low) && beyond(high);
+        let (low, high) = if near { (low, high) } else { (0.0, 1.0) };
+        let (mut low, mut high) = (low.to_bits(), high.to_bits());
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            *(if beyond(f64::from_bits(middle)) { &mut high } else { &mut low }) = middle;
+        }
+        f64::from_bits(high)
+    }
+
+    /// The same as [`Self::pixel`].
     #[inline(always)]
-    fn inside(&self, square: usize, share: f64) -> i64 {
-        self.pixel(self.shares[square] + share * self.length)
+    fn looked_up(&self, square: usize, share: f64) -> i32 {
+        let flip = self.flips[square];
+        if flip.is_nan() {
+            return self.pixel(square, share);
+        }
+        self.pixels[square][0] + i32::from(share >= flip)
     }
 }
 
@@ -133,8 +160,8 @@ impl Squares {
         if width < 2 || height < 2 {
             return;
         }
-        raster.columns.fill(person.x, width);
-        raster.rows.fill(person.y, height);
+        raster.grids[0].fill(person.x, width);
+        raster.grids[1].fill(person.y, height);
         let extents = self.extents(map);
         raster.below.fill(map, 0, self);
         for y in 0..height - 1 {
@@ -145,12 +172,8 @@ impl Squares {
                 let mut crossed = std::mem::take(&mut raster.crossed[coordinate]);
                 crossed.resize(bits::words(width - 1), 0);
                 differ(levels[0], levels[1], &mut crossed);
-                for (k, &word) in crossed.iter().enumerate() {
-                    let mut rest = word;
-                    while rest != 0 {
-                        self.square(coordinate, (64 * k + rest.trailing_zeros() as usize, y), &extents, raster);
-                        rest &= rest - 1;
-                    }
+                for x in bits::positions(&crossed) {
+                    self.square(coordinate, (x, y), &extents, raster);
                 }
                 raster.crossed[coordinate] = crossed;
             }
@@ -187,8 +210,8 @@ impl Squares {
             if let Some(part) = part {
                 let line = ((coordinate * 32 + usize::from(part)) * LEVELS + k) as u16;
                 let inside = levels.iter().enumerate().fold(0, |code, (c, &l)| code | usize::from(l > k) << c);
-                for (from, to) in ENDS[inside].into_iter().flatten() {
-                    let end = |edge| end(edge, &values, self.levels[k], (x, y), raster);
+                for &[from, to] in ENDS[inside] {
+                    let end = |edge| end(edge, &values, self.levels[k], [x, y], &raster.grids);
                     let (from, to) = (end(from), end(to));
                     raster.line(from, to, line);
                 }
@@ -200,11 +223,14 @@ impl Squares {
     fn extents(&self, map: &IuvMap) -> Extents {
         let mut extents = [const { None::<Extent> }; PARTS as usize + 1];
         let mut ranges = [[(255, 0); 2]; PARTS as usize + 1];
+        let mut borders = vec![0; bits::words(map.width())];
         for y in 0..map.height() {
             let row = map.row(y).as_chunks::<3>().0;
+            change(row, &mut borders);
             let mut start = 0;
-            for run in row.chunk_by(|a, b| a[0] == b[0]) {
-                let (part, end) = (run[0][0], start + run.len());
+            for end in bits::positions(&borders).map(|last| last + 1).chain([row.len()]) {
+                let run = &row[start..end];
+                let part = run[0][0];
                 if self.parts.contains(part) {
                     let new = Extent { columns: start..end - 1, rows: y..y, levels: [0..0, 0..0] };
                     let e = extents[usize::from(part)].get_or_insert(new);
@@ -278,12 +304,25 @@ vectorised! {
             let start = 64 * k;
             let count = (squares - start).min(64);
             let mut differ = [0; 64];
-            let [a, b, c, d] = [&above[start..], &above[start + 1..], &below[start..], &below[start + 1..]];
-            let [a, b, c, d] = [a, b, c, d].map(|row| &row[..count]);
-            for (x, differ) in differ[..count].iter_mut().enumerate() {
-                *differ = u8::from(a[x] != b[x] || a[x] != c[x] || a[x] != d[x]);
+            let right = above[start + 1..].iter().zip(&below[start + 1..]);
+            let corners = above[start..].iter().zip(&below[start..]).zip(right);
+            for (((a, b), (d, c)), differ) in corners.zip(&mut differ[..count]) {
+                *differ = u8::from((a ^ b) | (a ^ c) | (a ^ d) != 0);
             }
             *word = bits::word(&differ);
+        }
+    }
+}
+
+vectorised! {
+    /// Sets the bits of the pixels whose next one shows another part.
+    fn change(pixels: &[[u8; 3]], out: &mut [u64]) {
+        for (k, word) in out.iter_mut().enumerate() {
+            let mut change = [0; 64];
+            for ((change, pixel), next) in change.iter_mut().zip(&pixels[64 * k..]).zip(&pixels[64 * k + 1..]) {
+                *change = u8::from(pixel[0] != next[0]);
+            }
+            *word = bits::word(&change);
         }
     }
 }
@@ -300,48 +339,58 @@ vectorised! {
     }
 }
 
+/// One side of a square.
 #[derive(Clone, Copy)]
-enum Edge {
-    West,
-    South,
-    East,
-    North,
+struct Edge {
+    /// The corners at its ends, counter-clockwise from the top left one; and back from south to north, from east to west.
+    corners: (u8, u8),
+    /// 0 along columns, 1 along rows.
+    axis: u8,
+    /// 1 where it is the right or the lower one of its kind.
+    far: u8,
 }
 
-/// The edges between which lines run, by the corners that reach the level, counter-clockwise from the top left one.
-const ENDS: [[Option<(Edge, Edge)>; 2]; 16] = {
-    use Edge::{East, North, South, West};
-    let mut ends = [[None; 2]; 16];
-    let pairs = [(1, (West, North)), (2, (West, South)), (3, (North, South)), (4, (South, East)), (6, (West, East))];
-    let mut k = 0;
-    while k < pairs.len() {
-        let (code, pair) = pairs[k];
-        ends[code][0] = Some(pair);
-        ends[15 - code][0] = Some(pair);
-        k += 1;
-    }
-    (ends[7][0], ends[8][0]) = (Some((North, East)), Some((North, East)));
-    ends[5] = [Some((West, South)), Some((North, East))];
-    ends[10] = [Some((North, West)), Some((South, East))];
-    ends
-};
+const WEST: Edge = Edge { corners: (0, 1), axis: 1, far: 0 };
+const SOUTH: Edge = Edge { corners: (1, 2), axis: 0, far: 1 };
+const EAST: Edge = Edge { corners: (3, 2), axis: 1, far: 1 };
+const NORTH: Edge = Edge { corners: (0, 3), axis: 0, far: 0 };
 
-/// The pixel of the box in which a line ends on an edge of square `x`, `y`, whose corners have `values`.
+/// The edges between which lines run, by the corners that reach the level, counter-clockwise from the top left one.
+static ENDS: [&[[Edge; 2]]; 16] = [
+    &[],
+    &[[WEST, NORTH]],
+    &[[WEST, SOUTH]],
+    &[[NORTH, SOUTH]],
+    &[[SOUTH, EAST]],
+    &[[WEST, SOUTH], [NORTH, EAST]],
+    &[[WEST, EAST]],
+    &[[NORTH, EAST]],
+    &[[NORTH, EAST]],
+    &[[WEST, EAST]],
+    &[[NORTH, WEST], [SOUTH, EAST]],
+    &[[SOUTH, EAST]],
+    &[[NORTH, SOUTH]],
+    &[[WEST, SOUTH]],
+    &[[WEST, NORTH]],
+    &[],
+];
+
+/// Column and row of the box's pixel in which a line ends on an edge of a square, whose corners have `values`. Without
+/// branches, for no processor foresees where lines go.
 #[inline(always)]
-fn end(edge: Edge, values: &[f64; 4], level: f64, (x, y): (usize, usize), raster: &Raster) -> (i64, i64) {
-    let Raster { columns, rows, .. } = raster;
-    let [v0, v1, v2, v3] = *values;
-    let along = |a: f64, b: f64| (level - a) / (b - a);
-    match edge {
-        Edge::West => (columns.pixels[x].0, rows.inside(y, along(v0, v1))),
-        Edge::South => (columns.inside(x, along(v1, v2)), rows.pixels[y].1),
-        Edge::East => (columns.pixels[x].1, rows.inside(y, along(v3, v2))),
-        Edge::North => (columns.inside(x, along(v0, v3)), rows.pixels[y].0),
-    }
+fn end(edge: Edge, values: &[f64; 4], level: f64, square: [usize; 2], grids: &[Grid; 2]) -> [i32; 2] {
+    let (a, b) = (values[usize::from(edge.corners.0 & 3)], values[usize::from(edge.corners.1 & 3)]);
+    let (along, across) = (usize::from(edge.axis & 1), usize::from(!edge.axis & 1));
+    let moving = grids[along].looked_up(square[along], (level - a) / (b - a));
+    let fixed = grids[across].pixels[square[across]][usize::from(edge.far & 1)];
+    // Exchanged along rows.
+    let exchange = (moving ^ fixed) & -(along as i32);
+    [moving ^ exchange, fixed ^ exchange]
 }
 
 impl Raster {
-    fn set(&mut self, (x, y): (i64, i64), line: u16) {
+    #[inline(always)]
+    fn set(&mut self, [x, y]: [i32; 2], line: u16) {
         if let (Ok(column), Ok(row)) = (usize::try_from(x), usize::try_from(y))
             && column < self.width
             && row < self.height
@@ -352,20 +401,25 @@ impl Raster {
     }
 
     /// OpenCV's line of thickness 1: from the left end to the right one, to all eight neighbours.
-    fn line(&mut self, from: (i64, i64), to: (i64, i64), line: u16) {
-        let ((x, y), (to_x, to_y)) = if to.0 < from.0 { (to, from) } else { (from, to) };
-        let (dx, dy) = (to_x - x, (to_y - y).abs());
-        // Nearly all lines.
-        if dx <= 1 && dy <= 1 {
-            self.set((x, y), line);
-            return self.set((to_x, to_y), line);
+    #[inline(always)]
+    fn line(&mut self, from: [i32; 2], to: [i32; 2], line: u16) {
+        if (to[0] - from[0]).abs() <= 1 && (to[1] - from[1]).abs() <= 1 {
+            self.set(from, line);
+            self.set(to, line);
+        } else {
+            self.long_line(from, to, line);
         }
+    }
+
+    fn long_line(&mut self, from: [i32; 2], to: [i32; 2], line: u16) {
+        let ([mut x, mut y], [to_x, to_y]) = if to[0] < from[0] { (to, from) } else { (from, to) };
+        let (dx, dy) = (to_x - x, (to_y - y).abs());
         let down = (to_y - y).signum();
         let steep = dy > dx;
         let (long, short) = if steep { (dy, dx) } else { (dx, dy) };
-        let (mut x, mut y, mut error) = (x, y, long - 2 * short);
+        let mut error = long - 2 * short;
         for _ in 0..=long {
-            self.set((x, y), line);
+            self.set([x, y], line);
             let aside = error < 0;
             error += if aside { 2 * long } else { 0 } - 2 * short;
             if steep || aside {

@@ -6,7 +6,9 @@
 
 use super::ink::{Ink, Medium, OPAQUE};
 use super::parts::Parts;
+use super::wide;
 use crate::person::PARTS;
+use crate::simd::vectorised;
 
 const COLUMNS: usize = 4;
 const ROWS: usize = 6;
@@ -114,7 +116,9 @@ impl TexturePaint {
         };
         let places: [(usize, u32); 256] = std::array::from_fn(place);
         let next = usize::from(side > 1);
-        let mut colors = Vec::with_capacity(usize::from(PARTS) << 16);
+        // Nothing for the background.
+        let mut colors = Vec::with_capacity((usize::from(PARTS) + 1) << 16);
+        colors.resize(1 << 16, [0; 4]);
         for chart in texels.chunks_exact(side * side) {
             for (row, down) in places.into_iter().rev() {
                 let (above, below) = (&chart[row * side..][..side], &chart[(row + next) * side..][..side]);
@@ -133,18 +137,47 @@ impl TexturePaint {
         self.medium == *medium
     }
 
-    /// Draws pixels I, U, V that show one of the parts with `weight` as opacity; other inks stay.
+    /// Draws pixels I, U, V that show one of the parts with `weight` as opacity; inks stay where there is none.
     pub fn row(&self, pixels: &[[u8; 3]], parts: Parts, weight: u16, inks: &mut [Ink]) {
-        for (ink, &[part, u, v]) in inks.iter_mut().zip(pixels) {
-            if !parts.contains(part) {
+        let (mut places, mut colors) = ([0; CHUNK], [[0; 4]; CHUNK]);
+        for (pixels, inks) in pixels.chunks(CHUNK).zip(inks.chunks_mut(CHUNK)) {
+            // Apart, so that the processor fetches many colours at once: they come from all over the memory.
+            find(pixels, parts, &mut places);
+            for (color, &place) in colors.iter_mut().zip(&places[..pixels.len()]) {
+                *color = self.colors[place as usize];
+            }
+            if inks.iter().all(|ink| *ink == Ink::NONE) {
+                lay(&colors[..pixels.len().min(inks.len())], weight, inks);
                 continue;
             }
-            let [a, b, c, alpha] = self.colors[(usize::from(part) - 1) << 16 | usize::from(v) << 8 | usize::from(u)];
-            // 255 is opaque. Rounded up, so that only nothing comes to nothing.
-            let weight = (u32::from(weight) * (u32::from(alpha) + u32::from(alpha >> 7)) + 0xff) >> 8;
-            let new = Ink::new([a, b, c], weight as u16);
             // Holes of the texture show what is behind, other people included.
-            *ink = if *ink == Ink::NONE { new } else { new.above(*ink) };
+            let mut above = [Ink::NONE; CHUNK];
+            lay(&colors, weight, &mut above);
+            for (ink, above) in inks.iter_mut().zip(&above[..pixels.len()]) {
+                *ink = above.above(*ink);
+            }
+        }
+    }
+}
+
+/// Inks of these colours, with `weight` as opacity.
+fn lay(colors: &[[u8; 4]], weight: u16, inks: &mut [Ink]) {
+    let done = wide::lay(colors, weight, inks);
+    for (ink, &[a, b, c, alpha]) in inks[done..].iter_mut().zip(&colors[done..]) {
+        // 255 is opaque.
+        let alpha = u32::from(alpha) + u32::from(alpha >> 7);
+        *ink = Ink::new([a, b, c], ((u32::from(weight) * alpha + 0x80) >> 8) as u16);
+    }
+}
+
+const CHUNK: usize = 64;
+
+vectorised! {
+    /// Where the colours of pixels I, U, V are; 0 is nothing.
+    fn find(pixels: &[[u8; 3]], parts: Parts, places: &mut [u32; CHUNK]) {
+        for (place, &[part, u, v]) in places.iter_mut().zip(pixels) {
+            let shown = u32::from(parts.contains(part)).wrapping_neg();
+            *place = (u32::from(part) << 16 | u32::from(v) << 8 | u32::from(u)) & shown;
         }
     }
 }

@@ -67,6 +67,18 @@ pub(super) fn set_packed<const STEP: usize>(pixels: &mut [u8], colors: &[u32]) -
     0
 }
 
+/// Makes inks of colours whose fourth byte is alpha, with `weight` as opacity.
+#[inline]
+pub(super) fn lay(colors: &[[u8; 4]], weight: u16, inks: &mut [Ink]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has the feature that the function needs.
+        return unsafe { avx2::lay(colors, weight, inks) };
+    }
+    let _ = (colors, weight, inks);
+    0
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::*;
@@ -268,5 +280,28 @@ mod avx2 {
             store_eight::<STEP>(pixels, new);
         }
         count * 8
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub fn lay(colors: &[[u8; 4]], weight: u16, inks: &mut [Ink]) -> usize {
+        #[rustfmt::skip]
+        let alphas = _mm256_setr_epi8(
+            6, -1, 6, -1, 6, -1, 6, -1, 14, -1, 14, -1, 14, -1, 14, -1,
+            6, -1, 6, -1, 6, -1, 6, -1, 14, -1, 14, -1, 14, -1, 14, -1,
+        );
+        let weight = _mm256_set1_epi16(2 * weight as i16);
+        let count = colors.len().min(inks.len()) / 4;
+        for (colors, inks) in colors.chunks_exact(4).zip(inks.chunks_exact_mut(4)) {
+            // SAFETY: four colours are 16 bytes.
+            let four = _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(colors.as_ptr().cast()) });
+            let alpha = _mm256_shuffle_epi8(four, alphas);
+            let alpha = _mm256_add_epi16(alpha, _mm256_srli_epi16::<7>(alpha));
+            // `(64 * alpha * 2 * weight + (1 << 14)) >> 15`.
+            let weight = _mm256_mulhrs_epi16(_mm256_slli_epi16::<6>(alpha), weight);
+            let factor = _mm256_blend_epi16::<0b1000_1000>(four, _mm256_set1_epi16(1));
+            // SAFETY: four inks are 32 bytes without padding, of which every value is one.
+            unsafe { _mm256_storeu_si256(inks.as_mut_ptr().cast(), _mm256_mullo_epi16(factor, weight)) };
+        }
+        count * 4
     }
 }

@@ -34,8 +34,14 @@ impl Cut {
             let inks = &layer.row(row)[columns.clone()];
             if let Packing::Packed { plane, offset, step } = medium.packing {
                 let plane = image.plane_mut(plane);
-                let pixels = &mut plane.data[(top + row) * plane.stride + offset + columns.start * step..];
-                for (pixel, ink) in pixels.chunks_mut(step).zip(inks).filter(|(_, ink)| ink.0[3] > 0) {
+                let start = (top + row) * plane.stride + offset + columns.start * step;
+                let pixels = &mut plane.data[start..][..(columns.len() - 1) * step + 3];
+                let done = match step {
+                    3 => wide::cut_packed::<3>(pixels, inks, self.opacity),
+                    _ => wide::cut_packed::<4>(pixels, inks, self.opacity),
+                };
+                let rest = pixels[done * step..].chunks_mut(step).zip(&inks[done..]);
+                for (pixel, ink) in rest.filter(|(_, ink)| **ink != Ink::NONE) {
                     for (lane, byte) in pixel[..3].iter_mut().enumerate() {
                         *byte = self.bytes[usize::from(ink.over(0, lane))][usize::from(*byte)];
                     }
@@ -45,7 +51,7 @@ impl Cut {
             for index in 0..medium.color.components() {
                 let step = image.layout().components[index].step;
                 let samples = image.row_mut(index, top + row)[columns.start * step..].iter_mut().step_by(step);
-                for (sample, ink) in samples.zip(inks).filter(|(_, ink)| ink.0[3] > 0) {
+                for (sample, ink) in samples.zip(inks).filter(|(_, ink)| **ink != Ink::NONE) {
                     *sample = self.bytes[usize::from(ink.over(0, index))][usize::from(*sample)];
                 }
             }

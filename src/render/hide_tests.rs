@@ -3,6 +3,7 @@
 use super::tests::{Picture, layouts};
 use super::*;
 use crate::image::Layout;
+use crate::person::IuvMap;
 use std::sync::LazyLock;
 
 const METHODS: [Method; 3] = [Method::Blur, Method::Pixelate, Method::Fill([255, 10, 200, 90])];

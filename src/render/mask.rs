@@ -148,8 +148,8 @@ mod tests {
                         assert!(runs.windows(2).all(|r| r[0].end < r[1].start));
                         for sx in 0..width.div_ceil(1 << shift.0) {
                             let pixels = |s: usize, shift: u32, limit: usize| s << shift..((s + 1) << shift).min(limit);
-                            let expected = pixels(sy, shift.1, height)
-                                .any(|py| pixels(sx, shift.0, width).any(|px| near(px, py)));
+                            let expected =
+                                pixels(sy, shift.1, height).any(|py| pixels(sx, shift.0, width).any(|px| near(px, py)));
                             let got = runs.iter().any(|r| r.contains(&sx));
                             assert_eq!(got, expected, "{sx}, {sy} of box {x}, {y}, margin {margin}, {shift:?}");
                             assert!(!got || columns.contains(&sx));

@@ -40,7 +40,11 @@ impl Paint {
         texture: Option<Arc<TexturePaint>>,
     ) -> Self {
         let key = |channel, color: &dyn Fn(u8) -> [u8; 3]| {
-            Self::Key(KeyPaint { channel, parts: style.parts, inks: Box::new(std::array::from_fn(|k| medium.ink(color(k as u8), weight))) })
+            Self::Key(KeyPaint {
+                channel,
+                parts: style.parts,
+                inks: Box::new(std::array::from_fn(|k| medium.ink(color(k as u8), weight))),
+            })
         };
         let palette = style.palette;
         match style.style {

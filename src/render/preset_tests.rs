@@ -3,6 +3,7 @@
 use super::tests::{Picture, layouts};
 use super::*;
 use crate::image::Layout;
+use crate::person::IuvMap;
 
 /// Colours of parts 0 to 24 as the tools' users know them.
 const VIRIDIS: &str = "440154 471063 481F70 472C7A 443983 404688 3B518B 365D8D 31688E 2C718E 287C8E 25858E 21908D \

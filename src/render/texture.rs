@@ -184,7 +184,8 @@ vectorised! {
 
 /// The colour between four texels, and its alpha. The sum of the shares is 65536.
 fn mean(inks: [Ink; 4], shares: [u32; 4]) -> [u8; 4] {
-    let sum = |lane: usize| std::iter::zip(inks, shares).map(|(ink, share)| u32::from(ink.0[lane]) * share).sum::<u32>();
+    let sum =
+        |lane: usize| std::iter::zip(inks, shares).map(|(ink, share)| u32::from(ink.0[lane]) * share).sum::<u32>();
     let weight = (sum(3) + 0x8000) >> 16;
     let color = |lane: usize| (((sum(lane) >> 16) + weight / 2).checked_div(weight).unwrap_or(0)).min(255) as u8;
     [color(0), color(1), color(2), (weight - u32::from(weight > 127)) as u8]

@@ -30,6 +30,19 @@ pub(super) fn blend_samples<const STEP: usize>(samples: &mut [u8], index: usize,
     0
 }
 
+/// Mixes inks, whatever their weights, into pixels of `STEP` bytes, 3 or 4, by `opacity` in floating point, and cuts the
+/// fraction off.
+#[inline]
+pub(super) fn cut_packed<const STEP: usize>(pixels: &mut [u8], inks: &[Ink], opacity: f64) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has the feature that the function needs.
+        return unsafe { avx2::cut_packed::<STEP>(pixels, inks, opacity) };
+    }
+    let _ = (pixels, inks, opacity);
+    0
+}
+
 /// Means of blocks of two by two inks; returns the number of means.
 #[inline]
 pub(super) fn means(upper: &[Ink], lower: &[Ink], out: &mut [Ink]) -> usize {
@@ -168,6 +181,48 @@ mod avx2 {
             let high = four(_mm256_extracti128_si256::<1>(old), load_inks(&inks[4..]));
             let new = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi16(low, high));
             store_eight::<STEP>(pixels, new);
+        }
+        count * 8
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub fn cut_packed<const STEP: usize>(pixels: &mut [u8], inks: &[Ink], opacity: f64) -> usize {
+        let (keep, opacity) = (_mm256_set1_pd(1.0 - opacity), _mm256_set1_pd(opacity));
+        let half = _mm256_set1_epi16(OPAQUE as i16 / 2);
+        let one = |old: __m128i, new: __m128i| {
+            let old = _mm256_mul_pd(_mm256_cvtepi32_pd(_mm_cvtepu8_epi32(old)), keep);
+            let new = _mm256_mul_pd(_mm256_cvtepi32_pd(_mm_cvtepu16_epi32(new)), opacity);
+            _mm256_cvttpd_epi32(_mm256_add_pd(old, new))
+        };
+        let four = |old: __m128i, inks: __m256i| {
+            // What an ink is on black.
+            let new = _mm256_srli_epi16::<8>(_mm256_add_epi16(inks, half));
+            let (low, high) = (_mm256_castsi256_si128(new), _mm256_extracti128_si256::<1>(new));
+            let first = one(old, low);
+            let second = one(_mm_srli_si128::<4>(old), _mm_srli_si128::<8>(low));
+            let third = one(_mm_srli_si128::<8>(old), high);
+            let fourth = one(_mm_srli_si128::<12>(old), _mm_srli_si128::<8>(high));
+            _mm_packus_epi16(_mm_packus_epi32(first, second), _mm_packus_epi32(third, fourth))
+        };
+        let count = (pixels.len() / STEP).min(inks.len()) / 8;
+        for (pixels, inks) in pixels.chunks_exact_mut(8 * STEP).zip(inks.chunks_exact(8)) {
+            let (low, high) = (load_inks(inks), load_inks(&inks[4..]));
+            let any = _mm256_or_si256(low, high);
+            if _mm256_testz_si256(any, any) != 0 {
+                continue;
+            }
+            let old = load_eight::<STEP>(pixels);
+            let new = _mm256_set_m128i(
+                four(_mm256_extracti128_si256::<1>(old), high),
+                four(_mm256_castsi256_si128(old), low),
+            );
+            // Pixels that have ink, in the order 0, 1, 4, 5, 2, 3, 6, 7.
+            let [low, high] = [low, high].map(|inks| _mm256_castsi256_ps(_mm256_srli_epi64::<48>(inks)));
+            let inked = _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
+            let inked = _mm256_cmpgt_epi32(inked, _mm256_setzero_si256());
+            let inked = _mm256_permute4x64_epi64::<0b11_01_10_00>(inked);
+            let inked = _mm256_and_si256(inked, _mm256_set1_epi32(0x00ff_ffff));
+            store_eight::<STEP>(pixels, _mm256_blendv_epi8(old, new, inked));
         }
         count * 8
     }

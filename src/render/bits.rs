@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(left, row(some));
         let all: Vec<usize> = runs(&row(some)).flatten().collect();
         assert_eq!(positions(&row(some)).collect::<Vec<_>>(), all);
-        assert_eq!(runs(&[u64::MAX; 2]).collect::<Vec<_>>(), [0..128]);
+        assert!(runs(&[u64::MAX; 2]).eq(std::iter::once(0..128)));
         assert_eq!(runs(&[0; 2]).count() + runs(&[]).count(), 0);
     }
 }

@@ -18,6 +18,9 @@ const SPACING: f32 = 255.0 / (LEVELS - 1) as f32;
 /// Pixels computed together, without branches, so that the compiler does several at once.
 const CHUNK: usize = 16;
 type Bytes = [u8; CHUNK];
+/// Chunks that are looked at in one go.
+const BLOCK: usize = 8;
+type Block = [Bytes; BLOCK];
 type Limits = [i16; SHADES as usize];
 /// Shades from none to full at the edges of lines.
 const SHADES: i16 = 4;
@@ -75,45 +78,51 @@ impl Contours {
 
     /// Draws columns `start..` of row `y` of a surveyed map.
     pub fn row(&self, planes: &Planes, y: usize, start: usize, inks: &mut [Ink]) {
-        let mut found = [0; CHUNK];
-        for (chunk, inks) in inks.chunks_mut(CHUNK).enumerate() {
-            let hood = Neighbourhood { planes, x: start + chunk * CHUNK, y, radius: self.radius };
-            let part = hood.of(&planes.part);
-            if *part[0] == [0; CHUNK] {
-                continue;
-            }
-            cover(&self.limits, part, hood.of(&planes.u), hood.of(&planes.v), &mut found);
-            // Without a branch for each pixel: no processor foresees where lines are.
-            if inks == [Ink::NONE; CHUNK] {
-                for (ink, index) in inks.iter_mut().zip(found) {
-                    *ink = self.inks[index as usize % INDICES];
+        let mut found = [[0; CHUNK]; BLOCK];
+        for (block, inks) in inks.chunks_mut(BLOCK * CHUNK).enumerate() {
+            let hood = Neighbourhood { planes, x: start + block * BLOCK * CHUNK, y, radius: self.radius };
+            cover(&self.limits, hood.of(&planes.part), hood.of(&planes.u), hood.of(&planes.v), &mut found);
+            for (inks, found) in inks.chunks_mut(CHUNK).zip(&found) {
+                // Without a branch for each pixel: no processor foresees where lines are.
+                if Ink::none_in(inks) {
+                    for (ink, index) in inks.iter_mut().zip(found) {
+                        *ink = self.inks[*index as usize % INDICES];
+                    }
+                    continue;
                 }
-                continue;
-            }
-            for (ink, index) in inks.iter_mut().zip(found) {
-                let new = self.inks[index as usize % INDICES];
-                *ink = if index > 0 { new } else { *ink };
+                for (ink, index) in inks.iter_mut().zip(found) {
+                    let new = self.inks[*index as usize % INDICES];
+                    *ink = if *index > 0 { new } else { *ink };
+                }
             }
         }
     }
 }
 
 vectorised! {
-    /// The inks, as indices, of the lines that cover a chunk's pixels; 0 is none. Given are parts, U and V there, to the left, to the right,
-    /// above and below. A function of its own without anything that can fail, or the compiler gives up on vectors.
-    fn cover(limits: &Limits, part: [&Bytes; 5], u: [&Bytes; 5], v: [&Bytes; 5], found: &mut Lanes) {
-        let [part, left, right, above, below] = part;
-        let (left, right) = (lanes(|k| ones(left[k] == part[k])), lanes(|k| ones(right[k] == part[k])));
-        let (above, below) = (lanes(|k| ones(above[k] == part[k])), lanes(|k| ones(below[k] == part[k])));
-        let (across, down) = (Sides::new(left, right), Sides::new(above, below));
-        let u = nearest(limits, u, &across, &down);
-        let v = nearest(limits, v, &across, &down);
-        let body = lanes(|k| ones(part[k] > 0));
-        // The darker one.
-        let index = |of: &Lines| lanes(|k| of.line[k] << SHADE_BITS | of.shade[k]);
-        let (index_u, index_v) = (index(&u), index(&v));
-        let index = lanes(|k| if u.shade[k] >= v.shade[k] { index_u[k] } else { index_v[k] });
-        *found = lanes(|k| index[k] & body[k] & ones(u.shade[k].max(v.shade[k]) > 0));
+    /// The inks, as indices, of the lines that cover a block's pixels; 0 is none. Given are parts, U and V there, to the
+    /// left, to the right, above and below. A function of its own without anything that can fail, or the compiler gives
+    /// up on vectors.
+    fn cover(limits: &Limits, part: [&Block; 5], u: [&Block; 5], v: [&Block; 5], found: &mut [Lanes; BLOCK]) {
+        for (k, found) in found.iter_mut().enumerate() {
+            let here = &part[0][k];
+            if *here == [0; CHUNK] {
+                *found = [0; CHUNK];
+                continue;
+            }
+            let (left, right, above, below) = (&part[1][k], &part[2][k], &part[3][k], &part[4][k]);
+            let (left, right) = (lanes(|k| ones(left[k] == here[k])), lanes(|k| ones(right[k] == here[k])));
+            let (above, below) = (lanes(|k| ones(above[k] == here[k])), lanes(|k| ones(below[k] == here[k])));
+            let (across, down) = (Sides::new(left, right), Sides::new(above, below));
+            let u = nearest(limits, [&u[0][k], &u[1][k], &u[2][k], &u[3][k], &u[4][k]], &across, &down);
+            let v = nearest(limits, [&v[0][k], &v[1][k], &v[2][k], &v[3][k], &v[4][k]], &across, &down);
+            let body = lanes(|k| ones(here[k] > 0));
+            // The darker one.
+            let index_u = lanes(|k| u.line[k] << SHADE_BITS | u.shade[k]);
+            let index_v = lanes(|k| v.line[k] << SHADE_BITS | v.shade[k]);
+            let index = lanes(|k| if u.shade[k] >= v.shade[k] { index_u[k] } else { index_v[k] });
+            *found = lanes(|k| index[k] & body[k] & ones(u.shade[k].max(v.shade[k]) > 0));
+        }
     }
 }
 
@@ -222,8 +231,8 @@ pub(super) struct Planes {
 
 impl Planes {
     fn fill(&mut self, map: &IuvMap, parts: Parts, margin: usize) {
-        // Room for a chunk that begins in the last column.
-        self.stride = margin + map.width() + margin + CHUNK;
+        // Room for a block that begins in the last column.
+        self.stride = margin + map.width() + margin + BLOCK * CHUNK;
         let size = self.stride * (map.height() + 2 * margin);
         for plane in [&mut self.part, &mut self.u, &mut self.v] {
             plane.clear();
@@ -238,7 +247,7 @@ impl Planes {
     }
 }
 
-/// A chunk of pixels from column `x` of row `y` on, and those at a distance of `radius` in four directions.
+/// A block of pixels from column `x` of row `y` on, and those at a distance of `radius` in four directions.
 struct Neighbourhood<'a> {
     planes: &'a Planes,
     x: usize,
@@ -247,11 +256,12 @@ struct Neighbourhood<'a> {
 }
 
 impl Neighbourhood<'_> {
-    /// Of a plane's bytes: the chunk, and those to its left, to its right, above and below.
+    /// Of a plane's bytes: the block, and those to its left, to its right, above and below.
     #[inline(always)]
-    fn of<'a>(&self, plane: &'a [u8]) -> [&'a Bytes; 5] {
+    fn of<'a>(&self, plane: &'a [u8]) -> [&'a Block; 5] {
         let Self { x, y, radius: r, .. } = *self;
-        let at = |x: usize, y: usize| plane[y * self.planes.stride + x..].first_chunk().unwrap_or(&[0; CHUNK]);
+        let chunks = |x: usize, y: usize| plane[y * self.planes.stride + x..].as_chunks().0;
+        let at = |x: usize, y: usize| chunks(x, y).first_chunk().unwrap_or(&[[0; CHUNK]; BLOCK]);
         [at(x + r, y + r), at(x, y + r), at(x + 2 * r, y + r), at(x + r, y), at(x + r, y + 2 * r)]
     }
 }

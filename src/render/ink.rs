@@ -63,6 +63,15 @@ impl Ink {
         Self(std::array::from_fn(|k| self.0[k] + below.0[k]))
     }
 
+    /// Whether there is no ink in any of these.
+    pub fn none_in(inks: &[Self]) -> bool {
+        let mut all = [0; 4];
+        for ink in inks {
+            all = std::array::from_fn(|k| all[k] | ink.0[k]);
+        }
+        all == [0; 4]
+    }
+
     /// The mean of any number.
     pub fn mean_of(inks: impl Iterator<Item = Self>) -> Self {
         let (mut sum, mut n) = ([0; 4], 0);

@@ -117,16 +117,22 @@ impl TexturePaint {
         let places: [(usize, u32); 256] = std::array::from_fn(place);
         let next = usize::from(side > 1);
         // Nothing for the background.
+        let mut mixed = Vec::with_capacity(side);
         let mut colors = Vec::with_capacity((usize::from(PARTS) + 1) << 16);
         colors.resize(1 << 16, [0; 4]);
         for chart in texels.chunks_exact(side * side) {
             for (row, down) in places.into_iter().rev() {
                 let (above, below) = (&chart[row * side..][..side], &chart[(row + next) * side..][..side]);
+                // The texels' row at this V, times 256.
+                let mix = |(above, below): (&Ink, &Ink)| -> [u32; 4] {
+                    std::array::from_fn(|k| u32::from(above.0[k]) * (256 - down) + u32::from(below.0[k]) * down)
+                };
+                mixed.clear();
+                mixed.extend(std::iter::zip(above, below).map(mix));
                 for (column, across) in places {
-                    let inks = [above[column], above[column + next], below[column], below[column + next]];
-                    let shares =
-                        [(256 - across) * (256 - down), across * (256 - down), (256 - across) * down, across * down];
-                    colors.push(mean(inks, shares));
+                    let (left, right) = (mixed[column], mixed[column + next]);
+                    let mean = std::array::from_fn(|k| (left[k] * (256 - across) + right[k] * across) >> 16);
+                    colors.push(color(mean));
                 }
             }
         }
@@ -146,7 +152,7 @@ impl TexturePaint {
             for (color, &place) in colors.iter_mut().zip(&places[..pixels.len()]) {
                 *color = self.colors[place as usize];
             }
-            if inks.iter().all(|ink| *ink == Ink::NONE) {
+            if Ink::none_in(inks) {
                 lay(&colors[..pixels.len().min(inks.len())], weight, inks);
                 continue;
             }
@@ -182,13 +188,15 @@ vectorised! {
     }
 }
 
-/// The colour between four texels, and its alpha. The sum of the shares is 65536.
-fn mean(inks: [Ink; 4], shares: [u32; 4]) -> [u8; 4] {
-    let sum =
-        |lane: usize| std::iter::zip(inks, shares).map(|(ink, share)| u32::from(ink.0[lane]) * share).sum::<u32>();
-    let weight = (sum(3) + 0x8000) >> 16;
-    let color = |lane: usize| (((sum(lane) >> 16) + weight / 2).checked_div(weight).unwrap_or(0)).min(255) as u8;
-    [color(0), color(1), color(2), (weight - u32::from(weight > 127)) as u8]
+/// Colour and alpha of an ink.
+#[inline(always)]
+fn color([a, b, c, weight]: [u32; 4]) -> [u8; 4] {
+    if weight == u32::from(OPAQUE) {
+        let [a, b, c] = [a, b, c].map(|lane| ((lane + 0x80) >> 8) as u8);
+        return [a, b, c, 255];
+    }
+    let [a, b, c] = [a, b, c].map(|lane| (lane + weight / 2).checked_div(weight).unwrap_or(0).min(255) as u8);
+    [a, b, c, (weight - u32::from(weight > 127)) as u8]
 }
 
 #[cfg(test)]

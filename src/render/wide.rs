@@ -360,3 +360,101 @@ mod avx2 {
         count * 4
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::canvas::LUMA_SHIFT;
+    use crate::render::ink::OPAQUE;
+
+    const COUNT: usize = 75;
+
+    fn bytes(count: usize) -> Vec<u8> {
+        (0..count).map(|i| (i * i * 7 + i / 3) as u8).collect()
+    }
+
+    /// Inks of every kind, none and opaque ones among them.
+    fn inks(count: usize) -> Vec<Ink> {
+        let weight =
+            |i: usize| if i.is_multiple_of(5) || (16..32).contains(&i) { 0 } else { (i * 37) as u16 % (OPAQUE + 1) };
+        (0..count).map(|i| Ink::new([i as u8 ^ 0xa5, (i * 3) as u8, 255 - i as u8], weight(i))).collect()
+    }
+
+    /// Checks what is done against a plain loop, and that the rest is left alone.
+    fn check(before: &[u8], after: &[u8], step: usize, done: usize, expected: impl Fn(usize, usize, u8) -> u8) {
+        for (i, (&old, &new)) in before.iter().zip(after).enumerate() {
+            let expected = if i / step < done { expected(i / step, i % step, old) } else { old };
+            assert_eq!(new, expected, "byte {i} of {done} times {step}");
+        }
+    }
+
+    fn packed<const STEP: usize>() {
+        let inks = inks(COUNT);
+        let before = bytes(COUNT * STEP);
+        let mut after = before.clone();
+        let done = blend_packed::<STEP>(&mut after, &inks);
+        check(&before, &after, STEP, done, |k, lane, old| if lane < 3 { inks[k].over(old, lane) } else { old });
+        for opacity in [0.7, 0.3, 0.5, 0.01] {
+            let mut after = before.clone();
+            let done = cut_packed::<STEP>(&mut after, &inks, opacity);
+            check(&before, &after, STEP, done, |k, lane, old| {
+                if lane == 3 || inks[k] == Ink::NONE {
+                    return old;
+                }
+                (f64::from(old) * (1.0 - opacity) + f64::from(inks[k].over(0, lane)) * opacity) as u8
+            });
+        }
+        let mut after = before.clone();
+        let weights = [9798, 19235, 3735];
+        let done = gray_packed::<STEP>(&mut after, weights);
+        check(&before, &after, STEP, done, |k, lane, old| {
+            let sum: u32 = (0..3).map(|c| u32::from(before[k * STEP + c]) * u32::from(weights[c])).sum();
+            if lane < 3 { ((sum + (1 << (LUMA_SHIFT - 1))) >> LUMA_SHIFT) as u8 } else { old }
+        });
+    }
+
+    #[test]
+    fn pixels_are_those_of_plain_loops() {
+        packed::<3>();
+        packed::<4>();
+    }
+
+    fn samples<const STEP: usize>() {
+        let inks = inks(COUNT);
+        for index in 0..3 {
+            let before = bytes(COUNT * STEP);
+            let mut after = before.clone();
+            let done = blend_samples::<STEP>(&mut after, index, &inks);
+            check(&before, &after, STEP, done, |k, lane, old| if lane == 0 { inks[k].over(old, index) } else { old });
+        }
+    }
+
+    #[test]
+    fn samples_are_those_of_plain_loops() {
+        samples::<1>();
+        samples::<2>();
+        samples::<4>();
+    }
+
+    #[test]
+    fn inks_are_those_of_plain_loops() {
+        let (upper, lower) = (inks(COUNT), inks(2 * COUNT).split_off(COUNT));
+        let mut out = vec![Ink::NONE; COUNT.div_ceil(2)];
+        let done = means(&upper, &lower, &mut out);
+        for (k, ink) in out.iter().enumerate() {
+            let [a, b] = [&upper, &lower].map(|row| row.get(2 * k..2 * k + 2));
+            let expected = a.zip(b).filter(|_| k < done);
+            let expected = expected.map_or(Ink::NONE, |(a, b)| a[0].mean(b[0]).mean(a[1].mean(b[1])));
+            assert_eq!(*ink, expected, "mean {k}");
+        }
+        let colors: Vec<[u8; 4]> = bytes(4 * 256).as_chunks().0.to_vec();
+        for weight in 0..=OPAQUE {
+            let mut out = vec![Ink::NONE; colors.len()];
+            let done = lay(&colors, weight, &mut out);
+            for (ink, &[a, b, c, alpha]) in out.iter().zip(&colors).take(done) {
+                let alpha = u32::from(alpha) + u32::from(alpha >> 7);
+                assert_eq!(*ink, Ink::new([a, b, c], ((u32::from(weight) * alpha + 0x80) >> 8) as u16));
+            }
+        }
+    }
+}

@@ -26,18 +26,29 @@ impl Pointwise {
     }
 }
 
-/// [Pointwise,] depthwise [, pointwise] convolution.
+/// [Pointwise,] depthwise [, pointwise] convolution, the last perhaps several times with different weights.
 pub struct Bottleneck {
     pub input: Size,
-    pub output: Size,
+    /// Rows and columns of the results.
+    pub size: (usize, usize),
     pub expand: Option<Pointwise>,
     pub depthwise: (Depthwise, Clamp),
     pub rows: Window,
     /// Zeros before a row's first pixel.
     pub left: usize,
-    pub project: Option<Pointwise>,
-    /// Whether a second input of the output's size is added to what `project` gives, before its bounds.
-    pub residual: bool,
+    /// Each gives a result; where there is none, the depthwise convolution's is the result. Whether a further input of
+    /// the result's size is added before the bounds; these inputs follow the first in order.
+    pub project: Vec<(Pointwise, bool)>,
+}
+
+/// Of a kernel.
+pub const MOST_ROWS: usize = 16;
+
+/// Lines of one picture's results to be computed in one go.
+struct Band<'a> {
+    item: usize,
+    first: usize,
+    outputs: Vec<&'a mut [f32]>,
 }
 
 impl Bottleneck {
@@ -46,32 +57,38 @@ impl Bottleneck {
         self.expand.as_ref().map_or(self.input.channels, |expand| expand.weights.columns())
     }
 
-    /// Lines `first..` of one picture's result, some at a time.
-    fn band(&self, input: &[f32], residual: Option<&[f32]>, first: usize, out: &mut [f32]) {
-        let (wide, narrow) = (self.input.columns * self.width(), self.output.columns * self.width());
-        let (line, span) = (self.output.line(), self.rows.span());
-        let count = out.len() / line;
+    /// The inputs that are added to the results.
+    fn added<'a>(&self, inputs: &[&'a [f32]]) -> Vec<Option<&'a [f32]>> {
+        let mut rest = inputs[1..].iter();
+        self.project.iter().map(|&(_, adds)| if adds { rest.next().copied() } else { None }).collect()
+    }
+
+    fn band(&self, inputs: &[&[f32]], band: &mut Band) {
+        let width = self.width();
+        let input = &inputs[0][band.item * self.input.len()..][..self.input.len()];
+        let (wide, narrow, span) = (self.input.columns * width, self.size.1 * width, self.rows.span());
+        let lines: Vec<usize> = self.outputs().iter().map(|size| size.line()).collect();
+        let count = band.outputs[0].len() / lines[0];
         let fits = |lines: usize| (lines - 1) * self.rows.stride + span;
-        let weights =
-            [&self.expand, &self.project].into_iter().flatten().map(|p| p.weights.depth() * p.weights.columns());
+        let pointwise = self.expand.iter().chain(self.project.iter().map(|(project, _)| project));
         // Many weights are worth more lines for each time that they are read.
-        let cached = CACHED.max(weights.sum());
+        let cached = CACHED.max(pointwise.map(|p| p.weights.depth() * p.weights.columns()).sum());
         let mut step = 1;
         while step < count && fits(step + 1) * wide + (step + 1) * narrow <= cached {
             step += 1;
         }
         let widened = if self.expand.is_some() { fits(step) * wide } else { 0 };
-        let thinned = if self.project.is_some() { step * narrow } else { 0 };
+        let thinned = if self.project.is_empty() { 0 } else { step * narrow };
         numbers(widened + thinned, |memory| {
             let (widened, thinned) = memory.split_at_mut(widened);
             // Lines of the input that are in `widened`.
             let mut have = 0..0;
-            for (i, out) in out.chunks_mut(step * line).enumerate() {
-                let (first, lines) = (first + i * step, out.len() / line);
+            for start in (0..count).step_by(step) {
+                let (first, rows) = (band.first + start, step.min(count - start));
                 let from = (first * self.rows.stride).saturating_sub(self.rows.before).min(self.input.rows);
-                let to = ((first + lines - 1) * self.rows.stride + span).saturating_sub(self.rows.before);
+                let to = ((first + rows - 1) * self.rows.stride + span).saturating_sub(self.rows.before);
                 let to = to.clamp(from, self.input.rows);
-                let lines_from = match &self.expand {
+                let seen = match &self.expand {
                     Some(expand) => {
                         let kept = have.end.clamp(from, to);
                         if kept > from {
@@ -84,84 +101,28 @@ impl Bottleneck {
                     }
                     None => &input[from * wide..to * wide],
                 };
-                let target = if self.project.is_some() { &mut thinned[..lines * narrow] } else { &mut *out };
+                let target = match self.project.is_empty() {
+                    true => &mut band.outputs[0][start * narrow..][..rows * narrow],
+                    false => &mut thinned[..rows * narrow],
+                };
                 for (j, target) in target.chunks_exact_mut(narrow).enumerate() {
-                    self.depthwise_line(lines_from, from, first + j, target);
+                    self.depthwise_line(seen, from, first + j, target);
                 }
-                if let Some(project) = &self.project {
-                    let residual = residual.map(|data| &data[first * line..][..lines * line]);
-                    project.run(&thinned[..lines * narrow], out, residual);
+                let results = self.project.iter().zip(self.added(inputs)).zip(band.outputs.iter_mut().zip(&lines));
+                for (((project, _), added), (out, line)) in results {
+                    let at = (band.item * self.size.0 + first) * line;
+                    let added = added.map(|data| &data[at..][..rows * line]);
+                    project.run(&thinned[..rows * narrow], &mut out[start * line..][..rows * line], added);
                 }
             }
         });
     }
 
-    /// Line `y` of the depthwise convolution's result; `lines` are those of its input from `from` on.
-    fn depthwise_line(&self, lines: &[f32], from: usize, y: usize, out: &mut [f32]) {
-        let length = self.input.columns * self.width();
-        let (depthwise, clamp) = &self.depthwise;
-        let row = |ky| {
-            let start = (self.rows.at(y, ky, self.input.rows)? - from) * length;
-            Some(&lines[start..start + length])
-        };
-        let mut rows = [None; MOST_ROWS];
-        let rows = &mut rows[..self.rows.kernel];
-        rows.iter_mut().enumerate().for_each(|(ky, slot)| *slot = row(ky));
-        depthwise.row(rows, self.left, out, *clamp);
-    }
-}
-
-/// Of a kernel.
-pub const MOST_ROWS: usize = 16;
-
-impl Layer for Bottleneck {
-    fn name(&self) -> &'static str {
-        match (&self.expand, &self.project) {
-            (None, None) => "DepthwiseConvolution",
-            (None, Some(_)) => "SeparableConvolution",
-            (Some(_), None) => "WidenedConvolution",
-            (Some(_), Some(_)) => "InvertedBottleneck",
-        }
-    }
-
-    fn output(&self) -> Size {
-        self.output
-    }
-
-    fn run(&self, inputs: &[&[f32]], output: &mut [f32], items: usize, threads: &Threads) {
-        let residual = self.residual.then(|| inputs[1]);
-        let (size, out_size) = (self.input.len(), self.output.len());
-        let item = |i: usize| (&inputs[0][i * size..][..size], residual.map(|data| &data[i * out_size..][..out_size]));
-        // Bands of lines share what they widen with their neighbours, which should not be most of it.
-        let overlap = self.rows.span().saturating_sub(self.rows.stride);
-        let banded = self.expand.is_none() || self.input.rows >= 8 * overlap * threads.count();
-        if items >= threads.count() {
-            threads.bands(output, out_size, 1, |first, out| {
-                for (i, out) in out.chunks_exact_mut(out_size).enumerate() {
-                    let (input, residual) = item(first + i);
-                    self.band(input, residual, 0, out);
-                }
-            });
-        } else if banded {
-            for (i, out) in output.chunks_exact_mut(out_size).enumerate() {
-                let (input, residual) = item(i);
-                let line = self.output.line();
-                threads.bands(out, line, LEAST.div_ceil(line), |first, out| self.band(input, residual, first, out));
-            }
-        } else {
-            for (i, out) in output.chunks_exact_mut(out_size).enumerate() {
-                let (input, residual) = item(i);
-                self.in_steps(input, residual, out, threads);
-            }
-        }
-    }
-}
-
-impl Bottleneck {
-    /// One convolution after the other, each on all threads.
-    fn in_steps(&self, input: &[f32], residual: Option<&[f32]>, out: &mut [f32], threads: &Threads) {
+    /// One convolution after the other on one picture, each on all threads.
+    fn in_steps(&self, inputs: &[&[f32]], band: &mut Band, threads: &Threads) {
         let width = self.width();
-        let (pixels, results) = (self.input.rows * self.input.columns, self.output.rows * self.output.columns);
+        let input = &inputs[0][band.item * self.input.len()..][..self.input.len()];
+        let (pixels, results) = (self.input.rows * self.input.columns, self.size.0 * self.size.1);
         numbers((pixels + results) * width, |memory| {
             let (widened, thinned) = memory.split_at_mut(pixels * width);
             let lines = match &self.expand {
@@ -173,21 +134,86 @@ impl Bottleneck {
                 }
                 None => input,
             };
-            let target = if self.project.is_some() { &mut *thinned } else { &mut *out };
-            let narrow = self.output.columns * width;
+            let target = if self.project.is_empty() { &mut *band.outputs[0] } else { &mut *thinned };
+            let narrow = self.size.1 * width;
             threads.bands(target, narrow, LEAST.div_ceil(narrow), |first, out| {
                 for (i, out) in out.chunks_exact_mut(narrow).enumerate() {
                     self.depthwise_line(lines, 0, first + i, out);
                 }
             });
-            if let Some(project) = &self.project {
-                let channels = self.output.channels;
+            for (((project, _), added), out) in self.project.iter().zip(self.added(inputs)).zip(&mut band.outputs) {
+                let channels = project.weights.columns();
+                let added = added.map(|data| &data[band.item * out.len()..][..out.len()]);
                 threads.bands(out, channels, LEAST.div_ceil(channels), |first, out| {
-                    let residual = residual.map(|data| &data[first * channels..]);
-                    project.run(&thinned[first * width..], out, residual);
+                    project.run(&thinned[first * width..], out, added.map(|data| &data[first * channels..]));
                 });
             }
         });
+    }
+
+    /// Line `y` of the depthwise convolution's result; `lines` are those of its input from `from` on.
+    fn depthwise_line(&self, lines: &[f32], from: usize, y: usize, out: &mut [f32]) {
+        let length = self.input.columns * self.width();
+        let (depthwise, clamp) = &self.depthwise;
+        let mut rows = [None; MOST_ROWS];
+        let rows = &mut rows[..self.rows.kernel];
+        for (ky, row) in rows.iter_mut().enumerate() {
+            let at = self.rows.at(y, ky, self.input.rows);
+            *row = at.map(|at| &lines[(at - from) * length..][..length]);
+        }
+        depthwise.row(rows, self.left, out, *clamp);
+    }
+
+    /// Cuts the results into bands of so many lines.
+    fn cut<'a>(&self, outputs: &'a mut [&mut [f32]], lines: usize) -> Vec<Band<'a>> {
+        let mut bands: Vec<Band> = Vec::new();
+        for (output, size) in outputs.iter_mut().zip(self.outputs()) {
+            let items = output.chunks_exact_mut(size.len()).enumerate();
+            let parts = items.flat_map(|(item, picture)| {
+                picture.chunks_mut(lines * size.line()).enumerate().map(move |(i, part)| (item, i * lines, part))
+            });
+            for (index, (item, first, part)) in parts.enumerate() {
+                match bands.get_mut(index) {
+                    Some(band) => band.outputs.push(part),
+                    None => bands.push(Band { item, first, outputs: vec![part] }),
+                }
+            }
+        }
+        bands
+    }
+}
+
+impl Layer for Bottleneck {
+    fn name(&self) -> &'static str {
+        match (&self.expand, self.project.is_empty()) {
+            (None, true) => "DepthwiseConvolution",
+            (None, false) => "SeparableConvolution",
+            (Some(_), true) => "WidenedConvolution",
+            (Some(_), false) => "InvertedBottleneck",
+        }
+    }
+
+    fn outputs(&self) -> Vec<Size> {
+        let (rows, columns) = self.size;
+        let size = |channels| Size { rows, columns, channels };
+        match self.project.is_empty() {
+            true => vec![size(self.width())],
+            false => self.project.iter().map(|(project, _)| size(project.weights.columns())).collect(),
+        }
+    }
+
+    fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], items: usize, threads: &Threads) {
+        // Bands of lines share what they widen with their neighbours, which should not be most of it.
+        let overlap = self.rows.span().saturating_sub(self.rows.stride);
+        let banded = self.expand.is_none() || self.input.rows >= 8 * overlap * threads.count();
+        let share = if items < threads.count() && banded { threads.count() } else { 1 };
+        let worth = LEAST.div_ceil(self.size.1 * self.width());
+        let mut bands = self.cut(outputs, self.size.0.div_ceil(share).max(worth));
+        if bands.len() > 1 || threads.count() == 1 {
+            threads.each(&mut bands, |band| self.band(inputs, band));
+        } else {
+            bands.iter_mut().for_each(|band| self.in_steps(inputs, band, threads));
+        }
     }
 }
 
@@ -209,9 +235,9 @@ mod tests {
         let width = if wide > 0 { wide } else { channels };
         let window = Window { kernel, stride, dilation, before: padding };
         let out = |length: usize| (length + 2 * padding - window.span()) / stride + 1;
-        let size = Size { rows, columns, channels };
         let results = if narrow > 0 { narrow } else { width };
         let output = Size { rows: out(rows), columns: out(columns), channels: results };
+        let size = Size { rows, columns, channels };
         let items = 3;
         let (input, added) = (noise(1, items * size.len()), noise(2, items * output.len()));
         let (first, middle, last) =
@@ -223,7 +249,7 @@ mod tests {
         let weight = |y: usize, x: usize, c: usize| middle[(y * kernel + x) * width + c];
         let layer = Bottleneck {
             input: size,
-            output,
+            size: (output.rows, output.columns),
             expand: (wide > 0).then(|| pointwise(&first, channels, width, Clamp::RELU6)),
             depthwise: (
                 Depthwise::pack((kernel, kernel), stride, dilation, width, weight, |c| c as f32 * 0.01),
@@ -231,8 +257,12 @@ mod tests {
             ),
             rows: window,
             left: padding,
-            project: (narrow > 0).then(|| pointwise(&last, width, results, Clamp::NONE)),
-            residual: narrow > 0,
+            // The second one is the first without what is added.
+            project: [true, false]
+                .into_iter()
+                .filter(|_| narrow > 0)
+                .map(|adds| (pointwise(&last, width, results, Clamp::NONE), adds))
+                .collect(),
         };
 
         // The same, one number after the other.
@@ -272,9 +302,17 @@ mod tests {
         for threads in [1, 2, 4] {
             for items in [1, items] {
                 let mut found = vec![f32::NAN; items * output.len()];
-                layer.run(&[&input, &added], &mut found, items, &Threads::new(threads).unwrap());
+                let mut other = if narrow > 0 { found.clone() } else { Vec::new() };
+                let mut outputs: Vec<&mut [f32]> = vec![&mut found];
+                if narrow > 0 {
+                    outputs.push(&mut other);
+                }
+                layer.run(&[&input, &added], &mut outputs, items, &Threads::new(threads).unwrap());
                 for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
                     assert!((found - expected).abs() < 1e-3, "{i}: {found}, not {expected}");
+                }
+                for (i, (other, expected)) in other.iter().zip(&expected).enumerate() {
+                    assert!((other + added[i] - expected).abs() < 1e-3, "{i}: {other}, not {expected}");
                 }
             }
         }

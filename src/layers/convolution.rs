@@ -151,12 +151,12 @@ impl Layer for Convolution {
         }
     }
 
-    fn output(&self) -> Size {
-        self.output
+    fn outputs(&self) -> Vec<Size> {
+        vec![self.output]
     }
 
-    fn run(&self, inputs: &[&[f32]], output: &mut [f32], items: usize, threads: &Threads) {
-        let (input, results) = (inputs[0], self.output.channels);
+    fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], items: usize, threads: &Threads) {
+        let (input, output, results) = (inputs[0], &mut *outputs[0], self.output.channels);
         let residual = self.residual.then(|| inputs[1]);
         match &self.method {
             Method::Pixels(weights) | Method::Pictures(weights) => {

@@ -14,14 +14,14 @@ impl Layer for Interleave {
         "Interleave"
     }
 
-    fn output(&self) -> Size {
-        self.size
+    fn outputs(&self) -> Vec<Size> {
+        vec![self.size]
     }
 
-    fn run(&self, inputs: &[&[f32]], output: &mut [f32], _: usize, threads: &Threads) {
+    fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], _: usize, threads: &Threads) {
         let Size { rows, columns, channels } = self.size;
         let line = self.size.line();
-        threads.bands(output, line, LEAST.div_ceil(line), |first, out| {
+        threads.bands(outputs[0], line, LEAST.div_ceil(line), |first, out| {
             for (i, out) in out.chunks_exact_mut(line).enumerate() {
                 let (item, y) = ((first + i) / rows, (first + i) % rows);
                 for channel in 0..channels {

@@ -40,20 +40,20 @@ impl Size {
     }
 }
 
-/// Something that makes a picture out of pictures.
+/// Something that makes pictures out of pictures.
 pub trait Layer: Send + Sync {
     /// For people who look at a graph.
     fn name(&self) -> &'static str;
 
-    /// Of the result.
-    fn output(&self) -> Size;
+    /// Of the results.
+    fn outputs(&self) -> Vec<Size>;
 
-    /// Writes `items` pictures, one after the other, to `output`. The inputs have as many, and the sizes that the layer
-    /// was made for.
+    /// Writes `items` pictures, one after the other, to each of the outputs. The inputs have as many, and the sizes that
+    /// the layer was made for.
     ///
     /// # Panics
-    /// Where a slice is too short.
-    fn run(&self, inputs: &[&[f32]], output: &mut [f32], items: usize, threads: &Threads);
+    /// Where a slice is too short or missing.
+    fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], items: usize, threads: &Threads);
 }
 
 /// Numbers that a thread's share of a layer should have at least, to be worth waking it up.

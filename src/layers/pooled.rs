@@ -13,13 +13,13 @@ impl Layer for Pooled {
         "GlobalSum"
     }
 
-    fn output(&self) -> Size {
-        Size { rows: 1, columns: 1, channels: self.input.channels }
+    fn outputs(&self) -> Vec<Size> {
+        vec![Size { rows: 1, columns: 1, channels: self.input.channels }]
     }
 
-    fn run(&self, inputs: &[&[f32]], output: &mut [f32], _: usize, threads: &Threads) {
+    fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], _: usize, threads: &Threads) {
         let channels = self.input.channels;
-        threads.bands(output, channels, 1, |first, out| {
+        threads.bands(outputs[0], channels, 1, |first, out| {
             for (i, out) in out.chunks_exact_mut(channels).enumerate() {
                 out.fill(0.0);
                 let picture = &inputs[0][(first + i) * self.input.len()..][..self.input.len()];

@@ -47,13 +47,13 @@ impl Layer for Sum {
         "WeightedSum"
     }
 
-    fn output(&self) -> Size {
-        self.output
+    fn outputs(&self) -> Vec<Size> {
+        vec![self.output]
     }
 
-    fn run(&self, inputs: &[&[f32]], output: &mut [f32], _: usize, threads: &Threads) {
+    fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], _: usize, threads: &Threads) {
         let line = self.output.line();
-        threads.bands(output, line, LEAST.div_ceil(line), |first, out| {
+        threads.bands(outputs[0], line, LEAST.div_ceil(line), |first, out| {
             for (i, out) in out.chunks_exact_mut(line).enumerate() {
                 let (item, y) = ((first + i) / self.output.rows, (first + i) % self.output.rows);
                 for (index, input) in inputs.iter().enumerate() {

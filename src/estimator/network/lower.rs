@@ -384,7 +384,7 @@ impl Lowering<'_> {
             && sum.reducer == Reducer::Sum
             && *sum.axes == [2, 3]
         {
-            return self.wire(node.id.into(), Arc::new(Pooled { input: size }), &[node.inputs[0]], false);
+            return self.wire(&[node.id.into()], Arc::new(Pooled { input: size }), &[node.inputs[0]], false);
         }
         let layout = if told.is_some() { Layout::ChannelsLast } else { Layout::ChannelsFirst };
         self.batches &= told.is_some();
@@ -443,29 +443,60 @@ impl Lowering<'_> {
             Pending::Kept(id) => self.keep(self.source.node(id)),
             Pending::Sum(sum) => {
                 let inputs: Vec<_> = sum.terms.iter().map(|&(input, _)| input).collect();
-                self.wire(outlet, sum.into_layer(), &inputs, false)
+                self.wire(&[outlet], sum.into_layer(), &inputs, false)
             }
-            Pending::Enlarging(enlarging) => self.wire(outlet, enlarging.layer()?, &[enlarging.input], false),
-            Pending::Depthwise(depthwise) => {
-                let expand = self.take_pointwise(depthwise.input);
-                let input = expand.as_ref().map_or(depthwise.input, |expand| expand.input);
-                self.wire(outlet, depthwise.layer(expand, None)?, &[input], false)
-            }
-            Pending::Dense(dense) => {
-                let depthwise = match dense.is_pointwise() {
-                    true => self.take(dense.input, |pending| matches!(pending, Pending::Depthwise(_))),
-                    false => None,
-                };
-                let Some(Pending::Depthwise(depthwise)) = depthwise else {
-                    let inputs: Vec<_> = [dense.input].into_iter().chain(dense.added).collect();
-                    return self.wire(outlet, dense.layer()?, &inputs, dense.flat);
-                };
-                let expand = self.take_pointwise(depthwise.input);
-                let input = expand.as_ref().map_or(depthwise.input, |expand| expand.input);
-                let inputs: Vec<_> = [input].into_iter().chain(dense.added).collect();
-                self.wire(outlet, depthwise.layer(expand, Some(&dense))?, &inputs, false)
+            Pending::Enlarging(enlarging) => self.wire(&[outlet], enlarging.layer()?, &[enlarging.input], false),
+            Pending::Depthwise(depthwise) => self.settle_depthwise(outlet, depthwise),
+            Pending::Dense(mut dense) => {
+                if let Some(Pending::Depthwise(_)) = self.pending.get(&dense.input).filter(|_| dense.is_pointwise()) {
+                    let input = dense.input;
+                    self.pending.insert(outlet, Pending::Dense(dense));
+                    if let Some(depthwise) = self.pending.remove(&input) {
+                        self.settle(input, depthwise)?;
+                    }
+                    // Gone if it has been joined.
+                    match self.pending.remove(&outlet) {
+                        Some(Pending::Dense(left)) => dense = left,
+                        _ => return Ok(()),
+                    }
+                }
+                let inputs: Vec<_> = [dense.input].into_iter().chain(dense.added).collect();
+                self.wire(&[outlet], dense.layer()?, &inputs, dense.flat)
             }
         }
+    }
+
+    /// Puts a depthwise convolution into the graph, with the pointwise ones before and after it if nobody else needs
+    /// what lies between.
+    fn settle_depthwise(&mut self, outlet: OutletId, depthwise: Depthwise) -> TractResult<()> {
+        let expand = self.take_pointwise(depthwise.input);
+        let mut inputs = vec![expand.as_ref().map_or(depthwise.input, |expand| expand.input)];
+        let after = self.pointwise_after(outlet);
+        if after.is_empty() || after.len() < self.uses(outlet) {
+            return self.wire(&[outlet], depthwise.layer(expand, &[])?, &inputs, false);
+        }
+        let project: Vec<Dense> = after
+            .iter()
+            .filter_map(|after| match self.pending.remove(after)? {
+                Pending::Dense(dense) => Some(dense),
+                _ => None,
+            })
+            .collect();
+        inputs.extend(project.iter().filter_map(|project| project.added));
+        self.wire(&after, depthwise.layer(expand, &project)?, &inputs, false)
+    }
+
+    /// Where the results of pending pointwise convolutions of a value will be.
+    fn pointwise_after(&self, value: OutletId) -> Vec<OutletId> {
+        // What one of them adds must not come from another of them, so from before.
+        let before = |added: Option<OutletId>| added.is_none_or(|added| added.node < value.node);
+        let fits = |p: &Pending| match p {
+            Pending::Dense(d) => d.is_pointwise() && !d.flat && d.input == value && before(d.added),
+            _ => false,
+        };
+        let mut after: Vec<_> = self.pending.iter().filter(|(_, p)| fits(p)).map(|(&outlet, _)| outlet).collect();
+        after.sort();
+        after
     }
 
     /// A pending pointwise convolution that widens for nobody else.
@@ -477,12 +508,19 @@ impl Lowering<'_> {
         }
     }
 
-    fn wire(&mut self, outlet: OutletId, layer: Arc<dyn Layer>, inputs: &[OutletId], flat: bool) -> TractResult<()> {
+    /// Puts a layer into the graph, whose results stand for `outlets`.
+    fn wire(
+        &mut self,
+        outlets: &[OutletId],
+        layer: Arc<dyn Layer>,
+        inputs: &[OutletId],
+        flat: bool,
+    ) -> TractResult<()> {
         let inputs: TVec<_> =
             inputs.iter().map(|&input| self.value(input, Layout::ChannelsLast)).collect::<TractResult<_>>()?;
-        let name = &self.source.node(outlet.node).name;
-        let wired = self.model.wire_node(name, Operator { layer, flat, pool: self.pool.clone() }, &inputs)?[0];
-        self.values.insert((outlet, Layout::ChannelsLast), wired);
+        let name = &self.source.node(outlets[0].node).name;
+        let wired = self.model.wire_node(name, Operator { layer, flat, pool: self.pool.clone() }, &inputs)?;
+        self.values.extend(outlets.iter().zip(wired).map(|(&outlet, wired)| ((outlet, Layout::ChannelsLast), wired)));
         Ok(())
     }
 

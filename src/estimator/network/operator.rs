@@ -21,18 +21,19 @@ pub struct Operator {
 }
 
 impl Operator {
-    fn shape<T: From<usize>>(&self, items: T) -> TVec<T> {
-        let Size { rows, columns, channels } = self.layer.output();
-        match self.flat {
-            true => tvec![items, channels.into()],
-            false => tvec![items, rows.into(), columns.into(), channels.into()],
-        }
+    /// Of the results.
+    fn shapes<T: From<usize> + Clone>(&self, items: &T) -> TVec<TVec<T>> {
+        let shape = |Size { rows, columns, channels }| match self.flat {
+            true => tvec![items.clone(), channels.into()],
+            false => tvec![items.clone(), rows.into(), columns.into(), channels.into()],
+        };
+        self.layer.outputs().into_iter().map(shape).collect()
     }
 }
 
 impl fmt::Debug for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {:?}", self.layer.name(), self.layer.output())
+        write!(f, "{} to {:?}", self.layer.name(), self.layer.outputs())
     }
 }
 
@@ -68,15 +69,14 @@ impl EvalOp for Operator {
             _ => Threads::one(),
         };
         // Layers write every number of their result and read none.
-        let output = self.pool.fill(&self.shape(items), |out| self.layer.run(&slices, out, items, &threads))?;
-        Ok(tvec![output])
+        self.pool.fill(&self.shapes(&items), |outputs| self.layer.run(&slices, outputs, items, &threads))
     }
 }
 
 impl TypedOp for Operator {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         let items = inputs.first().map_or(1.into(), |input| input.shape[0].clone());
-        Ok(tvec![f32::fact(self.shape::<TDim>(items))])
+        Ok(self.shapes::<TDim>(&items).into_iter().map(|shape| f32::fact(shape)).collect())
     }
 
     as_op!();

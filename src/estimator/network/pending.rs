@@ -129,7 +129,7 @@ impl Depthwise {
     }
 
     /// With the pointwise convolutions before and after it.
-    pub fn layer(&self, expand: Option<Dense>, project: Option<&Dense>) -> TractResult<Arc<dyn Layer>> {
+    pub fn layer(&self, expand: Option<Dense>, project: &[Dense]) -> TractResult<Arc<dyn Layer>> {
         let (kernel, bias) = (numbers(&self.kernel)?, numbers(&self.bias)?);
         let (rows, columns) = self.windows;
         let (height, width) = (rows.kernel, columns.kernel);
@@ -143,13 +143,12 @@ impl Depthwise {
         );
         Ok(Arc::new(Bottleneck {
             input: expand.as_ref().map_or(self.size, |expand| expand.size),
-            output: project.map_or(self.output, |project| project.output),
+            size: (self.output.rows, self.output.columns),
             expand: expand.map(|expand| expand.pointwise()).transpose()?,
             depthwise: (depthwise, self.clamp),
             rows,
             left: columns.before,
-            project: project.map(Dense::pointwise).transpose()?,
-            residual: project.is_some_and(|project| project.added.is_some()),
+            project: project.iter().map(|p| Ok((p.pointwise()?, p.added.is_some()))).collect::<TractResult<_>>()?,
         }))
     }
 }

@@ -11,17 +11,25 @@ use crate::lock;
 pub struct Pool(Mutex<Vec<Arc<Tensor>>>);
 
 impl Pool {
-    /// What `fill` makes of a tensor of floats of this shape, whose content may be anything.
-    pub fn fill(&self, shape: &[usize], fill: impl FnOnce(&mut [f32])) -> TractResult<TValue> {
-        let mut tensor = match self.take(shape) {
-            Some(tensor) => tensor,
-            // SAFETY: any bits are a float, and `fill` is told not to rely on them.
-            None => Arc::new(unsafe { Tensor::uninitialized_aligned::<f32>(shape, 64)? }),
-        };
-        let unique = Arc::get_mut(&mut tensor).ok_or_else(|| format_err!("a spare tensor is in use"))?;
-        fill(unique.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?);
-        lock(&self.0).push(tensor.clone());
-        Ok(TValue::from_const(tensor))
+    /// What `fill` makes of tensors of floats of these shapes, whose content may be anything.
+    pub fn fill(&self, shapes: &[TVec<usize>], fill: impl FnOnce(&mut [&mut [f32]])) -> TractResult<TVec<TValue>> {
+        let mut tensors = shapes.iter().map(|shape| self.spare(shape)).collect::<TractResult<TVec<_>>>()?;
+        {
+            let unique = tensors.iter_mut().filter_map(Arc::get_mut);
+            let mut views = unique.map(|tensor| tensor.try_as_plain_ram_mut()).collect::<TractResult<TVec<_>>>()?;
+            let slices = views.iter_mut().map(|view| view.as_slice_mut::<f32>());
+            fill(&mut slices.collect::<TractResult<TVec<_>>>()?);
+        }
+        lock(&self.0).extend(tensors.iter().cloned());
+        Ok(tensors.into_iter().map(TValue::from_const).collect())
+    }
+
+    fn spare(&self, shape: &[usize]) -> TractResult<Arc<Tensor>> {
+        match self.take(shape) {
+            Some(tensor) => Ok(tensor),
+            // SAFETY: any bits are a float, and who fills the tensor is told not to rely on them.
+            None => Ok(Arc::new(unsafe { Tensor::uninitialized_aligned::<f32>(shape, 64)? })),
+        }
     }
 
     fn take(&self, shape: &[usize]) -> Option<Arc<Tensor>> {
@@ -41,17 +49,30 @@ mod tests {
     #[test]
     fn memory_is_used_again_when_nobody_holds_it() {
         let pool = Pool::default();
+        let filled = |shape: &[usize], value: f32| {
+            pool.fill(&[shape.into()], |outputs| outputs[0].fill(value)).unwrap().remove(0)
+        };
         let place = |value: &TValue| value.as_ptr::<f32>().unwrap();
-        let first = pool.fill(&[2, 3], |numbers| numbers.fill(1.0)).unwrap();
-        let second = pool.fill(&[3, 2], |numbers| numbers.fill(2.0)).unwrap();
+        let (first, second) = (filled(&[2, 3], 1.0), filled(&[3, 2], 2.0));
         let (at, other) = (place(&first), place(&second));
         assert_ne!(at, other);
         drop(first);
-        let third = pool.fill(&[6], |numbers| numbers.fill(3.0)).unwrap();
+        let third = filled(&[6], 3.0);
         assert_eq!((place(&third), third.shape()), (at, &[6][..]));
         assert!(second.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().iter().all(|&v| v == 2.0));
         drop((second, third));
-        let longer = pool.fill(&[7], |numbers| numbers.fill(4.0)).unwrap();
+        let longer = filled(&[7], 4.0);
         assert!(place(&longer) != at && place(&longer) != other);
+    }
+
+    #[test]
+    fn results_of_one_layer_lie_apart() {
+        let pool = Pool::default();
+        drop(pool.fill(&[tvec![4]], |_| ()).unwrap());
+        let both = pool.fill(&[tvec![4], tvec![2, 2]], |outputs| {
+            outputs.iter_mut().enumerate().for_each(|(i, out)| out.fill(i as f32));
+        });
+        let first = |value: &TValue| value.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap()[0];
+        assert_eq!(both.unwrap().iter().map(first).collect::<Vec<_>>(), [0.0, 1.0]);
     }
 }

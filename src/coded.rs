@@ -1,5 +1,8 @@
 //! Coded video, H.264 and H.265: caps of the elements that work on it, and buffers with parts of them exchanged.
 
+use gst::prelude::*;
+
+use crate::passthrough;
 use crate::sei::{Codec, Edit, Format, Framing};
 
 const H264: &str = "video/x-h264";
@@ -12,10 +15,7 @@ pub fn pad_templates() -> Vec<gst::PadTemplate> {
     };
     let mut all = caps(H264, &["byte-stream", "avc", "avc3"]);
     all.merge(caps(H265, &["byte-stream", "hvc1", "hev1"]));
-    [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
-        .into_iter()
-        .filter_map(|(name, direction)| gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &all).ok())
-        .collect()
+    passthrough::pad_templates(&all)
 }
 
 /// Whether caps are of H.264 or H.265 at all. Those that lack what [`format`] needs are taken, too, so that it can say
@@ -48,6 +48,17 @@ pub fn format(caps: &gst::CapsRef) -> Result<Format, String> {
         _ => return Err(format!("the caps name no known stream-format: put {parser} before this element")),
     };
     Ok(Format { codec, framing })
+}
+
+/// Whether an event tells of caps that the element cannot work on; says so before the base class finds that there are
+/// no caps for the other pad and says no more than that.
+pub fn refuses(element: &impl IsA<gst::Element>, event: &gst::Event) -> bool {
+    let gst::EventView::Caps(caps) = event.view() else { return false };
+    let problem = format(caps.caps()).err();
+    if let Some(problem) = &problem {
+        gst::element_error!(element, gst::StreamError::Format, ["{problem}"]);
+    }
+    problem.is_some()
 }
 
 /// A buffer with edits, in order; what stays is shared with the old one, and everything but the bytes is as it was.

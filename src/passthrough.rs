@@ -1,16 +1,12 @@
-//! What elements share that pass a stream of any kind.
+//! What elements share that pass a stream.
 
 use gst_base::prelude::*;
 
-/// A sink and a source pad for anything.
-pub(crate) fn pad_templates() -> Vec<gst::PadTemplate> {
-    let caps = gst::Caps::new_any();
-    [gst::PadDirection::Sink, gst::PadDirection::Src]
+/// A sink and a source pad for these caps.
+pub(crate) fn pad_templates(caps: &gst::Caps) -> Vec<gst::PadTemplate> {
+    [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
         .into_iter()
-        .filter_map(|direction| {
-            let name = if direction == gst::PadDirection::Sink { "sink" } else { "src" };
-            gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-        })
+        .filter_map(|(name, side)| gst::PadTemplate::new(name, side, gst::PadPresence::Always, caps).ok())
         .collect()
 }
 

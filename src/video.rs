@@ -4,6 +4,7 @@ use gst_video::prelude::*;
 use gst_video::{VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
 
 use crate::image::{Color, ColorModel, Component, Image, ImageError, ImageMut, Layout, Plane, PlaneMut};
+use crate::passthrough;
 
 /// The pixel formats that both elements take, those that need no conversion most often first.
 pub const FORMATS: [VideoFormat; 17] = [
@@ -33,10 +34,7 @@ pub fn caps() -> gst::Caps {
 
 /// Both elements have one always-there pad on each side.
 pub fn pad_templates() -> Vec<gst::PadTemplate> {
-    [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
-        .into_iter()
-        .filter_map(|(name, side)| gst::PadTemplate::new(name, side, gst::PadPresence::Always, &caps()).ok())
-        .collect()
+    passthrough::pad_templates(&caps())
 }
 
 /// Size, components and colours that caps describe.

@@ -22,6 +22,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from zoo.inference import Person
+from zoo.metrics import box_iou, compose
+
 TOLERANCE = 1.0  # pixels that flow forth and back may miss the start by
 
 
@@ -39,16 +42,15 @@ def read_people(path: Path) -> Iterator[tuple[np.ndarray, dict[int, np.ndarray]]
         for number, line in enumerate(file, 1):
             try:
                 frame = json.loads(line)
-                parts = np.zeros((frame["height"], frame["width"]), np.uint8)
                 boxes = {}
-                for person in reversed(frame["persons"]):  # the best one last, on top
+                people = []
+                for person in frame["persons"]:
                     x, y, w, h = person["box"]
                     boxes[person["id"]] = np.array([x, y, x + w, y + h], float)
                     png = np.frombuffer(base64.b64decode(person["iuv"]), np.uint8)
-                    part = cv2.imdecode(png, cv2.IMREAD_COLOR)[..., 2]  # red = I
-                    target = parts[max(y, 0) : y + h, max(x, 0) : x + w]
-                    part = part[max(-y, 0) :, max(-x, 0) :][: target.shape[0], : target.shape[1]]
-                    target[part > 0] = part[part > 0]
+                    iuv = cv2.imdecode(png, cv2.IMREAD_COLOR)[..., ::-1]  # OpenCV has blue first
+                    people.append(Person(tuple(boxes[person["id"]]), person["score"], x, y, w, h, iuv))
+                parts = compose(people, (frame["height"], frame["width"]))[..., 0]
             except (ValueError, KeyError, TypeError, cv2.error) as error:
                 raise FlickerError(f"{path}:{number}: {type(error).__name__}: {error}; it needs id, box and iuv (png)") from error
             yield parts, boxes
@@ -99,8 +101,8 @@ class Meter:
         back, forth = self.flow.calc(new, old, None), self.flow.calc(old, new, None)
         self.back = back
         there = _positions(back)
-        returned = there + cv2.remap(forth, there, None, cv2.INTER_LINEAR)
-        sure = np.abs(returned - _positions(np.zeros_like(back))).max(axis=2) < TOLERANCE
+        missed = back + cv2.remap(forth, there, None, cv2.INTER_LINEAR)
+        sure = np.abs(missed).max(axis=2) < TOLERANCE
         before = cv2.remap(parts, there, None, cv2.INTER_NEAREST)
         return before, sure & (before > 0)
 
@@ -114,8 +116,8 @@ class Meter:
             sides = np.tile(np.maximum(second[number][2:] - second[number][:2], 1), 2)
             self.shakes.append(float((bend / sides).mean()))
         for number in first.keys() - second.keys():
-            later = [*second.values(), *third.values()]
-            self.lost += any(_iou(first[number], box) > 0.5 for box in later)
+            later = np.array([*second.values(), *third.values()]).reshape(-1, 4)
+            self.lost += bool((box_iou(first[number][None], later) > 0.5).any())
 
     def result(self) -> dict[str, float]:
         """The figures of the module's docstring; shares in percent."""
@@ -137,12 +139,6 @@ def _positions(flow: np.ndarray) -> np.ndarray:
     height, width = flow.shape[:2]
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=2).astype(np.float32)
     return grid + flow
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    common = max(sides[0], 0.0) * max(sides[1], 0.0)
-    return common / max(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - common, 1e-9)
 
 
 def measure(video: Path, people: Path) -> dict[str, float]:

@@ -235,7 +235,7 @@ impl ElementImpl for DensePoseExport {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(passthrough::pad_templates);
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| passthrough::pad_templates(&gst::Caps::new_any()));
         TEMPLATES.as_ref()
     }
 }

@@ -121,14 +121,7 @@ impl BaseTransformImpl for SeiExtract {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
-        // Before the base class finds that there are no caps for the other pad and says no more than that.
-        if let gst::EventView::Caps(caps) = event.view()
-            && let Err(e) = coded::format(caps.caps())
-        {
-            gst::element_imp_error!(self, gst::StreamError::Format, ["{e}"]);
-            return false;
-        }
-        self.parent_sink_event(event)
+        !coded::refuses(&*self.obj(), &event) && self.parent_sink_event(event)
     }
 
     fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {

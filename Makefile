@@ -52,7 +52,7 @@ uninstall: ## Take it away again.
 	rmdir "$(DESTDIR)$(INCLUDEDIR)/gst/densepose" 2>/dev/null || true
 
 .PHONY: test
-test: dependencies lint test-rust test-analytics test-zoo ## Everything that CI runs.
+test: dependencies lint test-rust test-analytics test-backend test-zoo ## Everything that CI runs.
 
 .PHONY: dependencies
 dependencies:
@@ -78,6 +78,13 @@ test-analytics: ## The standard analytics metas, where GStreamer 1.24 or newer h
 	else echo "No GStreamer analytics library of version 1.24 or newer: nothing to test."; exit 0; fi; set -ex; \
 	cargo clippy --release --lib --features $$feature -- -D warnings; \
 	G_DEBUG=fatal_warnings cargo test --release --lib --features $$feature -- analytics meta::
+
+# PyPI's wheel, which the zoo's tests need, too, brings the library.
+.PHONY: test-backend
+test-backend: $(VENV)/ready ## The networks run by ONNX Runtime, in a build with that feature.
+	cargo clippy --release --lib --test onnxruntime --features onnxruntime -- -D warnings
+	ORT_DYLIB_PATH="$$(echo $(abspath $(VENV))/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*)" \
+	G_DEBUG=fatal_warnings cargo test --release --features onnxruntime --lib --test estimator --test onnxruntime
 
 .PHONY: test-zoo
 test-zoo: $(VENV)/ready ## The Python package's tests.

@@ -2,17 +2,19 @@
 //! thread and on all cores.
 //!
 //!     cargo run --release --example bench_stages -- [PICTURE] [--model DIR] [--threads N] [--frames N] [--persons N]
+//!         [--onnxruntime PROVIDERS]
 //!
 //! Without PICTURE it is noise, without --model the embedded network. Prints medians. With --persons the body is mapped
 //! in N boxes of standing people side by side, whatever the network detects. The frame's way as a buffer's meta and its
 //! smoothing over time are measured, too.
+//! `--onnxruntime cpu` (with `--features onnxruntime`) runs the network by ONNX Runtime instead of tract.
 
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use gstdensepose::estimator::boxes::Rect;
-use gstdensepose::estimator::{Estimator, Model, Options, Stage, Tracker};
+use gstdensepose::estimator::{Backend, Estimator, Model, Options, Provider, Stage, Tracker};
 use gstdensepose::image::Image;
 use gstdensepose::meta;
 use gstdensepose::person::{Person, Persons};
@@ -34,12 +36,14 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (mut picture, mut model, mut threads, mut persons, mut frames) = (None, None, None, None, 20_usize);
+    let mut backend = Backend::Tract;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
             "--model" => model = Some(value()?),
             "--threads" => threads = Some(value()?.parse()?),
             "--frames" => frames = value()?.parse::<usize>()?.max(1),
+            "--onnxruntime" => backend = Backend::OnnxRuntime { providers: Provider::list(&value()?)? },
             "--persons" => persons = Some(value()?.parse()?),
             _ if picture.is_none() && !argument.starts_with('-') => picture = Some(argument),
             _ => return Err(format!("unknown argument {argument}").into()),
@@ -67,7 +71,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     };
     for short_side in SHORT_SIDES {
         for &threads in &counts {
-            let mut estimator = Estimator::new(&model, Options { short_side, threads, ..Options::default() })?;
+            let options = Options { short_side, threads, ..Options::default() };
+            let mut estimator = Estimator::with_backend(&model, options, &backend)?;
             measure(&mut estimator, &frame, boxes.as_deref(), frames)?;
         }
     }

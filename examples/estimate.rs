@@ -2,15 +2,17 @@
 //!
 //!     cargo run --release --example estimate -- PICTURE [--model DIR] [--short-side N] [--threads N]
 //!         [--score-threshold S] [--max-persons N] [--iuv IUV.png] [--out OVERLAY.png]
+//!         [--onnxruntime PROVIDERS]
 //!
 //! Prints a line of JSON for each person: id, score, box in pixels and the share of the box that is body. `--iuv` writes
 //! the raw map as a PNG (red = part, green = U, blue = V), `--out` the picture with the parts painted on the people.
+//! `--onnxruntime cpu` (with `--features onnxruntime`) runs the network by ONNX Runtime instead of tract.
 
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use gstdensepose::estimator::{Estimator, Model, Options};
+use gstdensepose::estimator::{Backend, Estimator, Model, Options, Provider};
 use gstdensepose::image::{Image, ImageMut};
 use gstdensepose::person::Person;
 use gstdensepose::render::{self, Canvas, Style, StyleKind};
@@ -22,6 +24,7 @@ struct Arguments {
     picture: String,
     model: Option<String>,
     options: Options,
+    backend: Backend,
     iuv: Option<String>,
     overlay: Option<String>,
 }
@@ -37,6 +40,9 @@ impl Arguments {
                 "--threads" => arguments.options.threads = value()?.parse()?,
                 "--score-threshold" => arguments.options.score_threshold = Some(value()?.parse()?),
                 "--max-persons" => arguments.options.max_persons = Some(value()?.parse()?),
+                "--onnxruntime" => {
+                    arguments.backend = Backend::OnnxRuntime { providers: Provider::list(&value()?)? };
+                }
                 "--iuv" => arguments.iuv = Some(value()?),
                 "--out" => arguments.overlay = Some(value()?),
                 _ if arguments.picture.is_empty() && !name.starts_with('-') => arguments.picture = name,
@@ -68,7 +74,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         None => Model::embedded()?,
     };
     let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let mut estimator = Estimator::new(&model, arguments.options)?;
+    let mut estimator = Estimator::with_backend(&model, arguments.options, &arguments.backend)?;
     estimator.prepare(width, height)?;
     let start = Instant::now();
     let persons = estimator.estimate(&Image::rgb(width, height, &picture)?)?;

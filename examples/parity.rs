@@ -18,7 +18,7 @@ use gstdensepose::estimator::charts::{Charts, Grid};
 use gstdensepose::estimator::detections::{Verdict, detect};
 use gstdensepose::estimator::roi_align::{FeatureMap, RoiAlign, level_of};
 use gstdensepose::estimator::stages::{BoxHead, DensePoseHead, Trunk};
-use gstdensepose::estimator::{Estimator, Manifest, Model, Options, Threads, Timings};
+use gstdensepose::estimator::{Backend, Estimator, Manifest, Model, Options, Threads, Timings};
 use gstdensepose::frame::{InputSize, Sampler};
 use gstdensepose::image::Image;
 use gstdensepose::person::{IuvMap, Person};
@@ -112,7 +112,7 @@ fn stages(model: &Model, picture: &Image, reference: &Arrays, report: &mut Repor
     let resized = interleaved(&pixels, size);
     report.largest("resized picture", &resized, &reference.get("input_resized_rgb_u8").data, 0.0);
 
-    let mut trunk = Trunk::load(model)?;
+    let mut trunk = Trunk::load(model, &Backend::Tract)?;
     trunk.prepare(manifest, (size.padded_width, size.padded_height), &Threads::new(0)?)?;
     Sampler::new(&manifest.input).sample(picture, size, &Threads::one(), trunk.input());
     let pyramid = trunk.run()?;
@@ -152,7 +152,7 @@ fn stages(model: &Model, picture: &Image, reference: &Arrays, report: &mut Repor
     let proposals = scored(reference.get("proposals"), reference.get("proposal_logits"));
     box_pooling(manifest, &features, &proposals, reference.channels_last("box_roi_feats_first64"), report);
     let (threads, timings) = (Threads::one(), Timings::default());
-    let verdicts = BoxHead::load(model, &threads)?.judge(&features, &proposals, &timings)?;
+    let verdicts = BoxHead::load(model, &threads, &Backend::Tract)?.judge(&features, &proposals, &timings)?;
     let logits: Vec<f32> = verdicts.iter().flat_map(|v| v.logits.clone()).collect();
     let deltas: Vec<f32> = verdicts.iter().flat_map(|v| v.deltas).collect();
     report.rms("box head logits", &logits, &reference.get("box_cls_logits").data);
@@ -186,9 +186,12 @@ fn stages(model: &Model, picture: &Image, reference: &Arrays, report: &mut Repor
 
     let outputs = ["S", "I", "U", "V"].map(|name| reference.channels_last(name));
     let count = outputs[0].shape[0];
-    let charts = DensePoseHead::load(model, &threads)?.map(&features, &boxes[..count], &timings, |_, charts| {
-        [charts.coarse, charts.fine, charts.u, charts.v].map(|grid| grid.data.to_vec())
-    })?;
+    let charts = DensePoseHead::load(model, &threads, &Backend::Tract)?.map(
+        &features,
+        &boxes[..count],
+        &timings,
+        |_, charts| [charts.coarse, charts.fine, charts.u, charts.v].map(|grid| grid.data.to_vec()),
+    )?;
     for (index, got) in charts.iter().enumerate() {
         for ((got, want), name) in got.iter().zip(outputs).zip(["S", "I", "U", "V"]) {
             let want = want.items().nth(index).unwrap_or_default();

@@ -11,7 +11,7 @@ use gstdensepose::estimator::detections::{Verdict, detect};
 use gstdensepose::estimator::manifest::Pooler;
 use gstdensepose::estimator::roi_align::{FeatureMap, RoiAlign, level_of};
 use gstdensepose::estimator::stages::{BoxHead, DensePoseHead, Trunk};
-use gstdensepose::estimator::{Estimator, Model, Options, Stage, Threads, Timings};
+use gstdensepose::estimator::{Backend, Estimator, Model, Options, Provider, Stage, Threads, Timings};
 use gstdensepose::frame::{InputSize, Sampler};
 use gstdensepose::image::{Image, Layout, Plane};
 use gstdensepose::person::Person;
@@ -27,6 +27,14 @@ fn tiny() -> PathBuf {
 
 fn model() -> Model {
     Model::open(tiny()).unwrap()
+}
+
+/// tract; ONNX Runtime in builds with it, where `ORT_DYLIB_PATH` must name its library (`make test-backend`).
+fn backend() -> Backend {
+    match cfg!(feature = "onnxruntime") {
+        true => Backend::OnnxRuntime { providers: vec![Provider::Cpu] },
+        false => Backend::Tract,
+    }
 }
 
 fn reference() -> Arrays {
@@ -113,7 +121,7 @@ fn the_trunk_computes_what_pytorch_does() {
     let (model, reference) = (model(), reference());
     let size = input_size(&model);
     for threads in [1, 2] {
-        let mut trunk = Trunk::load(&model).unwrap();
+        let mut trunk = Trunk::load(&model, &backend()).unwrap();
         let threads = Threads::new(threads).unwrap();
         trunk.prepare(model.manifest(), (size.padded_width, size.padded_height), &threads).unwrap();
         // Twice, since runs must not leave anything behind.
@@ -165,7 +173,7 @@ fn the_box_head_computes_what_pytorch_does() {
     }
     for threads in [1, 2] {
         let threads = Threads::new(threads).unwrap();
-        let mut head = BoxHead::load(&model, &threads).unwrap();
+        let mut head = BoxHead::load(&model, &threads, &backend()).unwrap();
         let verdicts = head.judge(&features, &proposals, &Timings::default()).unwrap();
         let logits: Vec<f32> = verdicts.iter().flat_map(|v| v.logits.clone()).collect();
         let deltas: Vec<f32> = verdicts.iter().flat_map(|v| v.deltas).collect();
@@ -205,7 +213,7 @@ fn the_densepose_head_computes_what_pytorch_does() {
     let names = ["coarse", "fine", "u", "v"];
     for threads in [1, 2] {
         let threads = Threads::new(threads).unwrap();
-        let mut head = DensePoseHead::load(&model, &threads).unwrap();
+        let mut head = DensePoseHead::load(&model, &threads, &backend()).unwrap();
         let copy =
             |_: usize, charts: &Charts| [charts.coarse, charts.fine, charts.u, charts.v].map(|grid| grid.data.to_vec());
         // All boxes at once, and the first one alone.
@@ -244,7 +252,7 @@ fn compare(got: &[u8], want: &[u8]) -> (f64, u8) {
 }
 
 fn estimator(options: Options) -> Estimator {
-    Estimator::new(&model(), options).unwrap()
+    Estimator::with_backend(&model(), options, &backend()).unwrap()
 }
 
 fn persons(estimator: &mut Estimator) -> Vec<Person> {
@@ -285,7 +293,7 @@ fn networks_of_all_kinds_run_by_their_manifests() {
         let image = Image::rgb(width, height, &data).unwrap();
 
         let size = InputSize::new(width, height, 0, &manifest.input);
-        let mut trunk = Trunk::load(&model).unwrap();
+        let mut trunk = Trunk::load(&model, &backend()).unwrap();
         trunk.prepare(manifest, (size.padded_width, size.padded_height), &Threads::one()).unwrap();
         Sampler::new(&manifest.input).sample(&image, size, &Threads::one(), trunk.input());
         let pyramid = trunk.run().unwrap();
@@ -303,7 +311,8 @@ fn networks_of_all_kinds_run_by_their_manifests() {
             assert_close(&format!("{kind}: {}", level.objectness), output.objectness, &want.data, 1e-4);
         }
 
-        let mut estimator = Estimator::new(&model, Options { threads: 2, ..Options::default() }).unwrap();
+        let mut estimator =
+            Estimator::with_backend(&model, Options { threads: 2, ..Options::default() }, &backend()).unwrap();
         let found = estimator.estimate(&image).unwrap();
         let (boxes, scores) = (reference.get("xywh"), reference.get("scores"));
         assert_eq!(found.len(), boxes.shape[0], "{kind}");
@@ -381,7 +390,8 @@ fn fifty_people_are_no_trouble() {
         ("/box_head/score_threshold", json!(0.0)),
         ("/box_head/max_detections", json!(80)),
     ]);
-    let mut estimator = Estimator::new(&Model::open(directory.path()).unwrap(), Options::default()).unwrap();
+    let mut estimator =
+        Estimator::with_backend(&Model::open(directory.path()).unwrap(), Options::default(), &backend()).unwrap();
     let found = persons(&mut estimator);
     assert!(found.len() >= 50, "{}", found.len());
     assert!(found.windows(2).all(|pair| pair[0].score >= pair[1].score));
@@ -402,7 +412,8 @@ fn numbers_out_of_bounds_do_no_harm() {
     // Inputs so large that the networks put out infinities and what is no number.
     for std in [1e-20, 1e-37] {
         let directory = changed(&[("/input/std", json!([std, std, std])), ("/box_head/score_threshold", json!(0.0))]);
-        let mut estimator = Estimator::new(&Model::open(directory.path()).unwrap(), Options::default()).unwrap();
+        let mut estimator =
+            Estimator::with_backend(&Model::open(directory.path()).unwrap(), Options::default(), &backend()).unwrap();
         for person in persons(&mut estimator) {
             assert!(person.score.is_finite());
         }
@@ -414,7 +425,7 @@ fn numbers_out_of_bounds_do_no_harm() {
 #[test]
 fn the_library_brings_its_own_model() {
     let model = Model::embedded().unwrap();
-    let mut estimator = Estimator::new(&model, Options::default()).unwrap();
+    let mut estimator = Estimator::with_backend(&model, Options::default(), &backend()).unwrap();
     let (data, width, height) = picture();
     estimator.estimate(&Image::rgb(width, height, &data).unwrap()).unwrap();
 }
@@ -455,7 +466,7 @@ fn with_network(stage: &str, bytes: &[u8]) -> tempfile::TempDir {
 /// Why the model cannot be used, be it found on reading, loading or preparing for a frame.
 fn problem(directory: &Path) -> String {
     let outcome = Model::open(directory).and_then(|model| {
-        let mut estimator = Estimator::new(&model, Options { threads: 1, ..Options::default() })?;
+        let mut estimator = Estimator::with_backend(&model, Options { threads: 1, ..Options::default() }, &backend())?;
         estimator.prepare(320, 240)
     });
     outcome.expect_err("this model is broken").to_string()
@@ -701,7 +712,7 @@ fn relative_rms(got: &[f32], want: &[f32]) -> f32 {
 fn a_model_in_8_bits_computes_what_the_float_one_does() {
     let (model, reference, threads) = (tiny_int8(), reference(), Threads::one());
     let size = input_size(&model);
-    let mut trunk = Trunk::load(&model).unwrap();
+    let mut trunk = Trunk::load(&model, &backend()).unwrap();
     trunk.prepare(model.manifest(), (size.padded_width, size.padded_height), &threads).unwrap();
     trunk.input().copy_from_slice(&reference.get("input").data);
     let pyramid = trunk.run().unwrap();
@@ -712,14 +723,15 @@ fn a_model_in_8_bits_computes_what_the_float_one_does() {
 
     let features = features(&model, &reference);
     let proposals = scored(reference.get("proposals"), reference.get("proposal_logits"));
-    let verdicts = BoxHead::load(&model, &threads).unwrap().judge(&features, &proposals, &Timings::default()).unwrap();
+    let verdicts =
+        BoxHead::load(&model, &threads, &backend()).unwrap().judge(&features, &proposals, &Timings::default()).unwrap();
     let logits: Vec<f32> = verdicts.iter().flat_map(|v| v.logits.clone()).collect();
     let off = relative_rms(&logits, &reference.get("box_scores").data);
     assert!(off > 0.0 && off < 0.1, "scores: {off}");
 
     let detections = scored(reference.get("detections"), reference.get("detection_scores"));
     let boxes: Vec<Rect> = detections[..1].iter().map(|d| d.rect).collect();
-    let mut head = DensePoseHead::load(&model, &threads).unwrap();
+    let mut head = DensePoseHead::load(&model, &threads, &backend()).unwrap();
     let charts = head
         .map(&features, &boxes, &Timings::default(), |_, charts| {
             [charts.coarse, charts.fine, charts.u, charts.v].map(|p| p.data.to_vec())
@@ -733,7 +745,7 @@ fn a_model_in_8_bits_computes_what_the_float_one_does() {
 
 #[test]
 fn a_model_in_8_bits_finds_people_in_pictures_of_any_size() {
-    let mut estimator = Estimator::new(&tiny_int8(), Options::default()).unwrap();
+    let mut estimator = Estimator::with_backend(&tiny_int8(), Options::default(), &backend()).unwrap();
     let (data, width, height) = picture();
     let persons = estimator.estimate(&Image::rgb(width, height, &data).unwrap()).unwrap();
     assert!(!persons.is_empty() && persons.iter().any(|p| p.iuv.data().iter().any(|&v| v > 0)));

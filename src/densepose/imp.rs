@@ -8,7 +8,8 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use gst_video::VideoFrameRef;
 
-use crate::estimator::{Estimator, Model, Options, Tracker};
+use super::Backend;
+use crate::estimator::{self, Estimator, Model, Options, Provider, Tracker};
 use crate::lock;
 use crate::meta;
 use crate::person::Persons;
@@ -35,6 +36,8 @@ struct Settings {
     interval: u32,
     threads: u32,
     smoothing: f64,
+    backend: Backend,
+    execution_providers: Option<String>,
 }
 
 impl Default for Settings {
@@ -47,6 +50,8 @@ impl Default for Settings {
             interval: DEFAULT_INTERVAL,
             threads: DEFAULT_THREADS,
             smoothing: DEFAULT_SMOOTHING,
+            backend: Backend::default(),
+            execution_providers: None,
         }
     }
 }
@@ -58,6 +63,18 @@ impl Settings {
             threads: self.threads as usize,
             score_threshold: Some(self.score_threshold as f32),
             max_persons: Some(self.max_persons as usize),
+        }
+    }
+
+    fn backend(&self) -> Result<estimator::Backend, String> {
+        let names = self.execution_providers.as_deref().unwrap_or_default();
+        let providers = Provider::list(names).map_err(|e| e.to_string())?;
+        match self.backend {
+            Backend::OnnxRuntime => Ok(estimator::Backend::OnnxRuntime { providers }),
+            Backend::Tract if providers.is_empty() => Ok(estimator::Backend::Tract),
+            Backend::Tract => Err(format!(
+                "tract has no execution providers ({names}); set backend=onnxruntime, too, or leave them out"
+            )),
         }
     }
 }
@@ -154,6 +171,22 @@ impl ObjectImpl for DensePose {
                     .default_value(DEFAULT_SMOOTHING)
                     .mutable_playing()
                     .build(),
+                glib::ParamSpecEnum::builder::<Backend>("backend")
+                    .nick("Backend")
+                    .blurb(
+                        "What runs the network; onnxruntime needs a build with that feature, and the library, which \
+                         the environment variable ORT_DYLIB_PATH names",
+                    )
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecString::builder("execution-providers")
+                    .nick("Execution providers")
+                    .blurb(
+                        "Where ONNX Runtime is to run the network, comma-separated, best first, such as \
+                         tensorrt,cuda; unset = on the CPU",
+                    )
+                    .mutable_ready()
+                    .build(),
             ]
         });
         PROPERTIES.as_ref()
@@ -170,6 +203,8 @@ impl ObjectImpl for DensePose {
             "interval" => settings.interval = value.get().unwrap_or(DEFAULT_INTERVAL),
             "smoothing" => settings.smoothing = value.get().unwrap_or(DEFAULT_SMOOTHING),
             "threads" => settings.threads = value.get().unwrap_or(DEFAULT_THREADS),
+            "backend" => settings.backend = value.get().unwrap_or_default(),
+            "execution-providers" => settings.execution_providers = value.get().unwrap_or_default(),
             name => gst::error!(CAT, imp = self, "no such property: {name}"),
         }
     }
@@ -184,6 +219,8 @@ impl ObjectImpl for DensePose {
             "interval" => settings.interval.to_value(),
             "smoothing" => settings.smoothing.to_value(),
             "threads" => settings.threads.to_value(),
+            "backend" => settings.backend.to_value(),
+            "execution-providers" => settings.execution_providers.to_value(),
             _ => pspec.default_value().clone(),
         }
     }
@@ -225,14 +262,16 @@ impl BaseTransformImpl for DensePose {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         meta::register();
         let settings = lock(&self.settings).clone();
-        let unusable = |e| gst::error_msg!(gst::ResourceError::OpenRead, ["{e}"]);
+        let unusable = |e: String| gst::error_msg!(gst::ResourceError::OpenRead, ["{e}"]);
+        let backend = settings.backend().map_err(unusable)?;
         let started = Instant::now();
         let model = match &settings.model {
             Some(directory) => Model::open(directory),
             None => Model::embedded(),
         };
-        let estimator = model.and_then(|m| Estimator::new(&m, settings.options())).map_err(unusable)?;
-        gst::info!(CAT, imp = self, "loaded the model in {:?}", started.elapsed());
+        let estimator = model.and_then(|m| Estimator::with_backend(&m, settings.options(), &backend));
+        let estimator = estimator.map_err(|e| unusable(e.to_string()))?;
+        gst::info!(CAT, imp = self, "loaded the model into {backend:?} in {:?}", started.elapsed());
         *lock(&self.stream) = Stream { estimator: Some(estimator), ..Stream::default() };
         *lock(&self.timing) = Timing::default();
         Ok(())

@@ -26,6 +26,18 @@ use gst::prelude::*;
 
 mod imp;
 
+/// What runs the networks, property `backend`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDensePoseBackend")]
+#[repr(i32)]
+pub enum Backend {
+    #[default]
+    #[enum_value(name = "tract, inside the plugin: on the CPU", nick = "tract")]
+    Tract,
+    #[enum_value(name = "ONNX Runtime, in builds with the feature: on execution-providers", nick = "onnxruntime")]
+    OnnxRuntime,
+}
+
 glib::wrapper! {
     /// The `densepose` element, see the [module](self).
     pub struct DensePose(ObjectSubclass<imp::DensePose>) @extends gst_base::BaseTransform, gst::Element, gst::Object;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::backend::Provider;
 use crate::image::ImageError;
 
 /// Why a model cannot be used or a frame not be estimated.
@@ -47,6 +48,32 @@ pub enum Error {
     /// A network failed on a frame.
     #[error("{file} failed while running: {problem}; try another short side or model")]
     Run { file: String, problem: String },
+
+    /// The networks were to run in ONNX Runtime, for which the library was not compiled.
+    #[error(
+        "this build runs networks by tract only; choose tract, or build again with \
+         `cargo build --release --features onnxruntime`"
+    )]
+    NoOnnxRuntime,
+
+    /// ONNX Runtime's library is not there, or not what it should be.
+    #[error(
+        "cannot load ONNX Runtime: {problem}; install version 1.17 or newer (`pip install onnxruntime`) and set the \
+         environment variable ORT_DYLIB_PATH to the library's path (.../onnxruntime/capi/libonnxruntime.so.*)"
+    )]
+    Library { problem: String },
+
+    /// A name that no execution provider has.
+    #[error("there is no execution provider \"{name}\"; known are {known}")]
+    UnknownProvider { name: String, known: String },
+
+    /// An execution provider cannot be used with the library that was loaded, or on this machine.
+    #[error(
+        "ONNX Runtime cannot run on {provider}: {problem}; choose another execution provider, or set the environment \
+         variable ORT_DYLIB_PATH to a library with this one (PyPI's onnxruntime-gpu has cuda and tensorrt), and \
+         install what it needs"
+    )]
+    Provider { provider: Provider, problem: String },
 
     /// The system gives no more threads.
     #[error("cannot start {count} threads: {problem}; ask for fewer")]

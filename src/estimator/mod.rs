@@ -1,4 +1,4 @@
-//! From a picture to the people in it: a two-stage network in pure Rust, without GStreamer.
+//! From a picture to the people in it: a two-stage network, without GStreamer.
 //!
 //! ```no_run
 //! use gstdensepose::{estimator::{Estimator, Model, Options}, image::Image};
@@ -13,18 +13,24 @@
 //! ```
 
 pub mod anchors;
+pub mod backend;
 pub mod boxes;
 pub mod charts;
 pub mod detections;
+mod engine;
 pub mod error;
+mod guard;
 pub mod manifest;
 pub mod model;
 pub mod network;
+#[cfg(feature = "onnxruntime")]
+mod onnxruntime;
 pub mod roi_align;
 pub mod stages;
 pub mod timings;
 pub mod tracker;
 
+pub use backend::{Backend, Provider};
 pub use error::{Error, Result};
 pub use manifest::Manifest;
 pub use model::Model;
@@ -71,18 +77,26 @@ pub struct Estimator {
 }
 
 impl Estimator {
-    /// Loads the networks of `model`.
+    /// Loads the networks of `model` into tract.
     ///
     /// # Errors
     /// Where a network cannot be read or does not fit the manifest.
     pub fn new(model: &Model, options: Options) -> Result<Self> {
+        Self::with_backend(model, options, &Backend::Tract)
+    }
+
+    /// Loads the networks of `model` into `backend`.
+    ///
+    /// # Errors
+    /// Where the backend cannot be used as demanded, a network cannot be read or does not fit the manifest.
+    pub fn with_backend(model: &Model, options: Options, backend: &Backend) -> Result<Self> {
         let threads = pool(options.threads)?;
         let manifest = model.manifest().clone();
         Ok(Self {
             sampler: Sampler::new(&manifest.input),
-            trunk: Trunk::load(model)?,
-            box_head: BoxHead::load(model, &threads)?,
-            densepose_head: DensePoseHead::load(model, &threads)?,
+            trunk: Trunk::load(model, backend)?,
+            box_head: BoxHead::load(model, &threads, backend)?,
+            densepose_head: DensePoseHead::load(model, &threads, backend)?,
             threads: (options.threads, threads),
             timings: Timings::default(),
             manifest,

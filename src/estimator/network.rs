@@ -10,7 +10,6 @@ mod operator;
 mod pending;
 mod pool;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +22,7 @@ use self::expand::expand_weights;
 pub use self::layout::Layout;
 use self::lower::{Lowered, lower};
 use super::error::{Error, Result};
+use super::guard::guarded;
 use super::model::File;
 use crate::threads::Threads;
 
@@ -81,7 +81,7 @@ impl Graph {
                 Ok(any) if any.batches => any,
                 _ => Lowered { batches: false, ..lowered(1.into())? },
             };
-            Ok((lowered.model.into_optimized()?, lowered.batches))
+            TractResult::Ok((lowered.model.into_optimized()?, lowered.batches))
         };
         let (model, batches) = guarded(compile).map_err(|cause| {
             fail(format!("does not run on an input of {:?}: {cause}", [1, item[0], item[1], item[2]]))
@@ -124,24 +124,9 @@ impl Program {
         self.item
     }
 
-    /// Complains unless output `index`, called `name`, has the expected shape; `None` stands for any length.
-    pub fn expect(&self, index: usize, name: &str, expected: &[Option<usize>]) -> Result<()> {
-        let shape = &self.outputs[index];
-        let fits = shape.len() == expected.len()
-            && shape.iter().zip(expected).all(|(&have, want)| have > 0 && want.is_none_or(|want| want == have));
-        if fits {
-            return Ok(());
-        }
-        let expected: Vec<String> = expected.iter().map(|n| n.map_or("any".into(), |n| n.to_string())).collect();
-        Err(self.misfit(index, name, &format!("({})", expected.join(", "))))
-    }
-
-    fn misfit(&self, index: usize, name: &str, expected: &str) -> Error {
-        let problem = format!(
-            "puts out \"{name}\" with the shape {:?} for an input of {:?}, expected is {expected}",
-            self.outputs[index], self.input
-        );
-        Error::Network { file: self.file.clone(), problem }
+    /// What to call it in errors.
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// Something that runs the program, each layer on all of `threads`.
@@ -298,18 +283,6 @@ impl Output {
     }
 }
 
-/// The result of `f`, or why it failed, be it by a panic: tract has some left for graphs that make no sense.
-fn guarded<T>(f: impl FnOnce() -> TractResult<T>) -> std::result::Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(f)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(format!("{error:#}")),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            Err(text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").into())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,12 +297,5 @@ mod tests {
         let types: Vec<_> = constants.map(|c| (c.val().len(), c.val().datum_type())).collect();
         assert!(types.iter().any(|&(length, _)| length > 1000), "{types:?}");
         assert!(types.iter().all(|&(length, kind)| length == 1 || kind == f32::datum_type()), "{types:?}");
-    }
-
-    #[test]
-    fn panics_become_messages() {
-        assert_eq!(guarded::<()>(|| panic!("no {}", "graph")), Err("no graph".into()));
-        assert_eq!(guarded::<()>(|| panic!("no graph")), Err("no graph".into()));
-        assert_eq!(guarded(|| Ok(3)), Ok(3));
     }
 }

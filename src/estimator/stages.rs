@@ -1,13 +1,15 @@
-//! The three networks of a model, between plain numbers and tract: what goes in, what comes out, on which threads.
+//! The three networks of a model, between plain numbers and the runtime: what goes in, what comes out, on which threads.
 
 use super::anchors::LevelOutput;
+use super::backend::Backend;
 use super::boxes::{Rect, Scored};
 use super::charts::{Charts, Grid};
 use super::detections::Verdict;
+use super::engine::{self, Graph, Output, Program, Runner};
 use super::error::Result;
 use super::manifest::{Manifest, Pooler};
 use super::model::{File, Model};
-use super::network::{Graph, LayerTime, Layout, Output, Program, Runner};
+use super::network::{LayerTime, Layout};
 use super::roi_align::{FeatureMap, RoiAlign, level_of};
 use super::timings::{Stage, Timings};
 use crate::person::PARTS;
@@ -15,18 +17,18 @@ use crate::threads::Threads;
 
 /// Backbone, neck and proposal head: picture to feature maps and proposals.
 pub struct Trunk {
-    graph: Graph,
+    graph: Box<dyn Graph>,
     /// For the last input size.
-    ready: Option<(Program, Runner)>,
+    ready: Option<(Box<dyn Program>, Box<dyn Runner>)>,
 }
 
 impl Trunk {
-    pub fn load(model: &Model) -> Result<Self> {
+    pub fn load(model: &Model, backend: &Backend) -> Result<Self> {
         let manifest = model.manifest();
         let levels = manifest.rpn.levels.iter().flat_map(|l| [&l.objectness, &l.deltas]);
         let outputs = manifest.features.iter().map(|f| &f.output).chain(levels);
         let outputs: Vec<_> = outputs.map(|name| (&**name, Layout::ChannelsLast)).collect();
-        let graph = Graph::load(model.trunk(), (&manifest.input.name, Layout::ChannelsFirst), &outputs)?;
+        let graph = engine::load(backend, model.trunk(), (&manifest.input.name, Layout::ChannelsFirst), &outputs)?;
         Ok(Self { graph, ready: None })
     }
 
@@ -37,7 +39,7 @@ impl Trunk {
             // The old one's memory is not needed beside the new one's.
             self.ready = None;
             let program = self.graph.program(item)?;
-            check_trunk(&program, manifest)?;
+            check_trunk(&*program, manifest)?;
             let runner = program.runner(threads)?;
             self.ready = Some((program, runner));
         }
@@ -52,11 +54,9 @@ impl Trunk {
         Ok(())
     }
 
-    /// See [`Runner::profile`] and [`Runner::profiled`].
+    /// How long layers took in the runs since this was last called; nothing on the first call, nor by ONNX Runtime.
     pub fn profiled(&mut self) -> Vec<LayerTime> {
-        let Some((_, runner)) = &mut self.ready else { return Vec::new() };
-        runner.profile();
-        runner.profiled()
+        self.ready.as_mut().map(|(_, runner)| runner.profiled()).unwrap_or_default()
     }
 
     /// Input (3, height, width) of the size prepared for; empty before.
@@ -74,7 +74,7 @@ impl Trunk {
     }
 }
 
-fn check_trunk(program: &Program, manifest: &Manifest) -> Result<()> {
+fn check_trunk(program: &dyn Program, manifest: &Manifest) -> Result<()> {
     let [_, height, width] = program.item();
     let mut index = 0;
     for f in &manifest.features {
@@ -97,7 +97,7 @@ fn check_trunk(program: &Program, manifest: &Manifest) -> Result<()> {
 
 /// What the trunk puts out: first the feature maps, then logits and refinements of each level.
 pub struct Pyramid {
-    outputs: Vec<Output>,
+    outputs: Vec<Box<dyn Output>>,
 }
 
 impl Pyramid {
@@ -154,8 +154,8 @@ impl Cutter {
 /// A network that looks at boxes.
 struct Head {
     cutter: Cutter,
-    program: Program,
-    runner: Runner,
+    program: Box<dyn Program>,
+    runner: Box<dyn Runner>,
     threads: Threads,
     /// Boxes per run.
     batch: usize,
@@ -167,14 +167,14 @@ impl Head {
         pooler: &Pooler,
         outputs: &[&str],
         manifest: &Manifest,
-        threads: &Threads,
+        (threads, backend): (&Threads, &Backend),
         batch: usize,
     ) -> Result<Self> {
         let cutter = Cutter::new(pooler, manifest);
         let channels = cutter.features.first().map_or(0, |&f| manifest.features[f].channels);
         let resolution = pooler.resolution;
         let outputs: Vec<_> = outputs.iter().map(|&name| (name, Layout::ChannelsLast)).collect();
-        let graph = Graph::load(file, (&pooler.input, Layout::ChannelsLast), &outputs)?;
+        let graph = engine::load(backend, file, (&pooler.input, Layout::ChannelsLast), &outputs)?;
         let program = graph.program([channels, resolution, resolution])?;
         let runner = program.runner(threads)?;
         Ok(Self { cutter, program, runner, threads: threads.clone(), batch })
@@ -193,7 +193,7 @@ impl Head {
         boxes: &[Rect],
         timings: &Timings,
         (pooling, network): (Stage, Stage),
-    ) -> Result<Vec<Output>> {
+    ) -> Result<Vec<Box<dyn Output>>> {
         let Self { cutter, program, runner, threads, .. } = self;
         timings.time(pooling, || {
             let input = runner.input(boxes.len());
@@ -221,11 +221,11 @@ pub struct BoxHead {
 }
 
 impl BoxHead {
-    pub fn load(model: &Model, threads: &Threads) -> Result<Self> {
+    pub fn load(model: &Model, threads: &Threads, backend: &Backend) -> Result<Self> {
         let manifest = model.manifest();
         let config = &manifest.box_head;
         let outputs = [&*config.scores, &*config.deltas];
-        let head = Head::load(model.box_head(), &config.pooler, &outputs, manifest, threads, PROPOSALS)?;
+        let head = Head::load(model.box_head(), &config.pooler, &outputs, manifest, (threads, backend), PROPOSALS)?;
         head.program.expect(0, &config.scores, &[Some(1), Some(config.classes.len())])?;
         head.program.expect(1, &config.deltas, &[Some(1), Some(4)])?;
         Ok(Self { head })
@@ -256,11 +256,11 @@ pub struct DensePoseHead {
 }
 
 impl DensePoseHead {
-    pub fn load(model: &Model, threads: &Threads) -> Result<Self> {
+    pub fn load(model: &Model, threads: &Threads, backend: &Backend) -> Result<Self> {
         let manifest = model.manifest();
         let config = &manifest.densepose_head;
         let outputs = [&*config.coarse, &*config.fine, &*config.u, &*config.v];
-        let head = Head::load(model.densepose_head(), &config.pooler, &outputs, manifest, threads, PEOPLE)?;
+        let head = Head::load(model.densepose_head(), &config.pooler, &outputs, manifest, (threads, backend), PEOPLE)?;
         let program = &head.program;
         let parts = usize::from(PARTS) + 1;
         program.expect(1, &config.fine, &[Some(1), None, None, Some(parts)])?;
@@ -290,7 +290,7 @@ impl DensePoseHead {
             let first = results.len();
             let mut charts: Vec<(usize, Charts, Option<T>)> = (0..boxes.len())
                 .map(|i| {
-                    let [coarse, fine, u, v] = std::array::from_fn(|output| grid(&outputs[output], i));
+                    let [coarse, fine, u, v] = std::array::from_fn(|output| grid(&*outputs[output], i));
                     (first + i, Charts { coarse, fine, u, v }, None)
                 })
                 .collect();
@@ -304,7 +304,7 @@ impl DensePoseHead {
 }
 
 /// Item `index` of an output.
-fn grid(output: &Output, index: usize) -> Grid<'_> {
+fn grid(output: &dyn Output, index: usize) -> Grid<'_> {
     let [_, height, width, channels] = output.dims();
     let length = height * width * channels;
     Grid { data: &output.data()[index * length..][..length], height, width, channels }

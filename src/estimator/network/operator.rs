@@ -76,7 +76,7 @@ impl EvalOp for Operator {
 impl TypedOp for Operator {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         let items = inputs.first().map_or(1.into(), |input| input.shape[0].clone());
-        Ok(self.shapes::<TDim>(&items).into_iter().map(|shape| f32::fact(shape)).collect())
+        Ok(self.shapes::<TDim>(&items).into_iter().map(f32::fact).collect())
     }
 
     as_op!();

@@ -235,7 +235,8 @@ impl ElementImpl for DensePoseExport {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| passthrough::pad_templates(&gst::Caps::new_any()));
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| passthrough::pad_templates(&gst::Caps::new_any()));
         TEMPLATES.as_ref()
     }
 }

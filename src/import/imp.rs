@@ -110,7 +110,8 @@ impl ElementImpl for DensePoseImport {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| passthrough::pad_templates(&gst::Caps::new_any()));
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| passthrough::pad_templates(&gst::Caps::new_any()));
         TEMPLATES.as_ref()
     }
 }

@@ -14,6 +14,9 @@ use super::{
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(1);
 
+/// From which gain of the whole trunk on a path in 8 bits would be worth its while.
+const WORTH: f64 = 1.5;
+
 /// Seconds with each kernel, `None` where there is none.
 struct Times {
     /// With AVX2, and with the best that the processor has.
@@ -106,7 +109,7 @@ pub fn print(layers: &[Layer]) {
     }
     println!("\nAll layers of the trunk ({:.0} million multiplications), one thread:\n", multiplications as f64 / 1e6);
     println!(
-        "{:<28}{:>12}{:>12}{:>12}{:>12}{:>12}",
+        "{:<28}{:>12}{:>12}{:>12}{:>12}{:>12}  at least {WORTH}",
         "", "float32, ms", "8 bits, ms", "pointwise", "depthwise", "trunk"
     );
     let labels = [Maddubs::NAME, Madd::NAME, Vnni256::NAME, Vnni512::NAME, "VNNI, better of both"];
@@ -114,10 +117,11 @@ pub fn print(layers: &[Layer]) {
         let (float, bytes) = (sum.float.iter().sum::<f64>(), sum.bytes.iter().sum::<f64>());
         let [pointwise, depthwise] = [0, 1].map(|kind| sum.float[kind] / sum.bytes[kind]);
         println!(
-            "{label:<28}{:>12.2}{:>12.2}{pointwise:>12.2}{depthwise:>12.2}{:>12.2}",
+            "{label:<28}{:>12.2}{:>12.2}{pointwise:>12.2}{depthwise:>12.2}{:>12.2}  {}",
             float * 1e3,
             bytes * 1e3,
-            float / bytes
+            float / bytes,
+            if float / bytes >= WORTH { "yes" } else { "no" }
         );
     }
 }

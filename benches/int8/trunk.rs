@@ -55,9 +55,18 @@ const POINTWISE: [(usize, usize, usize, usize); 11] = [
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Shape {
     /// Dense 3x3, stride 2, of a picture.
-    Stem { channels: usize },
-    Pointwise { depth: usize, columns: usize },
-    Depthwise { channels: usize, kernel: usize, stride: usize },
+    Stem {
+        channels: usize,
+    },
+    Pointwise {
+        depth: usize,
+        columns: usize,
+    },
+    Depthwise {
+        channels: usize,
+        kernel: usize,
+        stride: usize,
+    },
 }
 
 /// A convolution, `count` times in the network.
@@ -125,7 +134,10 @@ impl Layer {
             None => (whole, (false, false)),
             Some(Block { rows, wide, narrow, kernel, stride, weights }) => {
                 let fits = |lines: usize| ((lines - 1) * stride + kernel) * wide + lines * narrow;
-                let step = (1..rows).take_while(|&step| fits(step + 1) <= cached.max(weights)).last().map_or(1, |step| step + 1);
+                let step = (1..rows)
+                    .take_while(|&step| fits(step + 1) <= cached.max(weights))
+                    .last()
+                    .map_or(1, |step| step + 1);
                 let lines = if self.rows == rows { step } else { step * stride };
                 let bands = (0..self.rows).step_by(lines).map(|first| (first, lines.min(self.rows - first)));
                 (bands.collect(), if step < rows { self.within } else { (false, false) })
@@ -155,7 +167,8 @@ pub fn layers() -> Vec<Layer> {
             stride,
             weights: channels * widened + width * results,
         });
-        let mut add = |shape, rows, columns, within| all.push(Layer { block, within, count, ..Layer::new(shape, rows, columns) });
+        let mut add =
+            |shape, rows, columns, within| all.push(Layer { block, within, count, ..Layer::new(shape, rows, columns) });
         if widened > 0 {
             add(Shape::Pointwise { depth: channels, columns: widened }, rows, columns, (false, true));
         }

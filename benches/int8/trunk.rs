@@ -1,11 +1,12 @@
 //! The convolutions of the default network's trunk (`models/default/trunk.onnx`: EfficientNet-Lite0, BiFPN with 64
 //! channels, RPN) at 256x480.
 
-/// Inverted bottlenecks: rows and columns of the input, its channels, those of the widened picture (0: not widened),
+/// An inverted bottleneck: rows and columns of the input, its channels, those of the widened picture (0: not widened),
 /// kernel, stride, channels of the result (0: none), times.
-///
+type Bottleneck = (usize, usize, usize, usize, usize, usize, usize, usize);
+
 /// Where the pyramid takes the depthwise layer's result, too, the layer after it is listed under [`POINTWISE`].
-const BLOCKS: [(usize, usize, usize, usize, usize, usize, usize, usize); 26] = [
+const BLOCKS: [Bottleneck; 26] = [
     (128, 240, 32, 0, 3, 1, 16, 1),
     (128, 240, 16, 96, 3, 2, 24, 1),
     (64, 120, 24, 144, 3, 1, 0, 1),

@@ -26,7 +26,17 @@ impl Pointwise {
     }
 }
 
-/// [Pointwise,] depthwise [, pointwise] convolution, the last perhaps several times with different weights.
+/// What becomes of a depthwise convolution's result.
+pub struct Projection {
+    pub pointwise: Pointwise,
+    /// Whether a further input of its result's size is added before the bounds.
+    pub adds: bool,
+    /// Pointwise convolutions of the result, which take its place.
+    pub then: Vec<Pointwise>,
+}
+
+/// [Pointwise,] depthwise [, pointwise [, pointwise]] convolution, the last ones perhaps several times with different
+/// weights.
 pub struct Bottleneck {
     pub input: Size,
     /// Rows and columns of the results.
@@ -36,9 +46,8 @@ pub struct Bottleneck {
     pub rows: Window,
     /// Zeros before a row's first pixel.
     pub left: usize,
-    /// Each gives a result; where there is none, the depthwise convolution's is the result. Whether a further input of
-    /// the result's size is added before the bounds; these inputs follow the first in order.
-    pub project: Vec<(Pointwise, bool)>,
+    /// Where there is none, the depthwise convolution's is the result. Inputs to be added follow the first in order.
+    pub project: Vec<Projection>,
 }
 
 /// Of a kernel.
@@ -60,7 +69,7 @@ impl Bottleneck {
     /// The inputs that are added to the results.
     fn added<'a>(&self, inputs: &[&'a [f32]]) -> Vec<Option<&'a [f32]>> {
         let mut rest = inputs[1..].iter();
-        self.project.iter().map(|&(_, adds)| if adds { rest.next().copied() } else { None }).collect()
+        self.project.iter().map(|project| if project.adds { rest.next().copied() } else { None }).collect()
     }
 
     fn band(&self, inputs: &[&[f32]], band: &mut Band) {
@@ -70,7 +79,7 @@ impl Bottleneck {
         let lines: Vec<usize> = self.outputs().iter().map(|size| size.line()).collect();
         let count = band.outputs[0].len() / lines[0];
         let fits = |lines: usize| (lines - 1) * self.rows.stride + span;
-        let pointwise = self.expand.iter().chain(self.project.iter().map(|(project, _)| project));
+        let pointwise = self.expand.iter().chain(self.project.iter().map(|project| &project.pointwise));
         // Many weights are worth more lines for each time that they are read.
         let cached = CACHED.max(pointwise.map(|p| p.weights.depth() * p.weights.columns()).sum());
         let mut step = 1;
@@ -108,11 +117,22 @@ impl Bottleneck {
                 for (j, target) in target.chunks_exact_mut(narrow).enumerate() {
                     self.depthwise_line(seen, from, first + j, target);
                 }
-                let results = self.project.iter().zip(self.added(inputs)).zip(band.outputs.iter_mut().zip(&lines));
-                for (((project, _), added), (out, line)) in results {
-                    let at = (band.item * self.size.0 + first) * line;
-                    let added = added.map(|data| &data[at..][..rows * line]);
-                    project.run(&thinned[..rows * narrow], &mut out[start * line..][..rows * line], added);
+                let mut outputs = band.outputs.iter_mut().zip(&lines);
+                for (project, added) in self.project.iter().zip(self.added(inputs)) {
+                    let mut next = || outputs.next().map(|(out, line)| &mut out[start * line..][..rows * line]);
+                    let line = self.size.1 * project.pointwise.weights.columns();
+                    let added = added.map(|data| &data[(band.item * self.size.0 + first) * line..][..rows * line]);
+                    let thinned = &thinned[..rows * narrow];
+                    if project.then.is_empty() {
+                        next().into_iter().for_each(|out| project.pointwise.run(thinned, out, added));
+                        continue;
+                    }
+                    numbers(rows * line, |middle| {
+                        project.pointwise.run(thinned, middle, added);
+                        for then in &project.then {
+                            next().into_iter().for_each(|out| then.run(middle, out, None));
+                        }
+                    });
                 }
             }
         });
@@ -141,11 +161,25 @@ impl Bottleneck {
                     self.depthwise_line(lines, 0, first + i, out);
                 }
             });
-            for (((project, _), added), out) in self.project.iter().zip(self.added(inputs)).zip(&mut band.outputs) {
-                let channels = project.weights.columns();
-                let added = added.map(|data| &data[band.item * out.len()..][..out.len()]);
+            let everywhere = |pointwise: &Pointwise, input: &[f32], out: &mut [f32], added: Option<&[f32]>| {
+                let (depth, channels) = (pointwise.weights.depth(), pointwise.weights.columns());
                 threads.bands(out, channels, LEAST.div_ceil(channels), |first, out| {
-                    project.run(&thinned[first * width..], out, added.map(|data| &data[first * channels..]));
+                    pointwise.run(&input[first * depth..], out, added.map(|data| &data[first * channels..]));
+                });
+            };
+            let mut outputs = band.outputs.iter_mut();
+            for (project, added) in self.project.iter().zip(self.added(inputs)) {
+                let length = results * project.pointwise.weights.columns();
+                let added = added.map(|data| &data[band.item * length..][..length]);
+                if project.then.is_empty() {
+                    outputs.next().into_iter().for_each(|out| everywhere(&project.pointwise, thinned, out, added));
+                    continue;
+                }
+                numbers(length, |middle| {
+                    everywhere(&project.pointwise, thinned, middle, added);
+                    for then in &project.then {
+                        outputs.next().into_iter().for_each(|out| everywhere(then, middle, out, None));
+                    }
                 });
             }
         });
@@ -196,10 +230,14 @@ impl Layer for Bottleneck {
     fn outputs(&self) -> Vec<Size> {
         let (rows, columns) = self.size;
         let size = |channels| Size { rows, columns, channels };
-        match self.project.is_empty() {
-            true => vec![size(self.width())],
-            false => self.project.iter().map(|(project, _)| size(project.weights.columns())).collect(),
+        if self.project.is_empty() {
+            return vec![size(self.width())];
         }
+        let last = |project: &Projection| match project.then.is_empty() {
+            true => vec![size(project.pointwise.weights.columns())],
+            false => project.then.iter().map(|then| size(then.weights.columns())).collect(),
+        };
+        self.project.iter().flat_map(last).collect()
     }
 
     fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], items: usize, threads: &Threads) {
@@ -230,6 +268,13 @@ mod tests {
     /// (rows, columns, kernel, stride, dilation, padding, widened to or 0, narrowed to or 0)
     type Case = (usize, usize, usize, usize, usize, usize, usize, usize);
 
+    /// Channels as they are, or in the opposite order.
+    fn copying(channels: usize, backwards: bool) -> Pointwise {
+        let target = |k: usize| if backwards { channels - 1 - k } else { k };
+        let weight = |k: usize, c: usize| if target(k) == c { 1.0 } else { 0.0 };
+        Pointwise { weights: Weights::pack(channels, channels, weight, |_| 0.0), clamp: Clamp::NONE }
+    }
+
     fn check((rows, columns, kernel, stride, dilation, padding, wide, narrow): Case) {
         let channels = 5;
         let width = if wide > 0 { wide } else { channels };
@@ -257,13 +302,19 @@ mod tests {
             ),
             rows: window,
             left: padding,
-            // The second one is the first without what is added.
-            project: [true, false]
+            // The second one is the first without what is added; the third passes everything on as it is, and backwards.
+            project: [(true, 0), (false, 0), (true, 2)]
                 .into_iter()
                 .filter(|_| narrow > 0)
-                .map(|adds| (pointwise(&last, width, results, Clamp::NONE), adds))
+                .map(|(adds, then)| Projection {
+                    pointwise: pointwise(&last, width, results, Clamp::NONE),
+                    adds,
+                    then: (0..then).map(|i| copying(results, i == 1)).collect(),
+                })
                 .collect(),
         };
+
+        let layer_inputs = [&input[..], &added, &added];
 
         // The same, one number after the other.
         let product = |pixel: &[f32], weights: &[f32], columns: usize, c: usize| {
@@ -301,18 +352,21 @@ mod tests {
         }
         for threads in [1, 2, 4] {
             for items in [1, items] {
-                let mut found = vec![f32::NAN; items * output.len()];
-                let mut other = if narrow > 0 { found.clone() } else { Vec::new() };
-                let mut outputs: Vec<&mut [f32]> = vec![&mut found];
-                if narrow > 0 {
-                    outputs.push(&mut other);
-                }
-                layer.run(&[&input, &added], &mut outputs, items, &Threads::new(threads).unwrap());
-                for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
-                    assert!((found - expected).abs() < 1e-3, "{i}: {found}, not {expected}");
-                }
-                for (i, (other, expected)) in other.iter().zip(&expected).enumerate() {
-                    assert!((other + added[i] - expected).abs() < 1e-3, "{i}: {other}, not {expected}");
+                let count = layer.outputs().len();
+                let mut found = vec![vec![f32::NAN; items * output.len()]; count];
+                let mut outputs: Vec<&mut [f32]> = found.iter_mut().map(|out| &mut out[..]).collect();
+                layer.run(&layer_inputs, &mut outputs, items, &Threads::new(threads).unwrap());
+                assert_eq!(count, if narrow > 0 { 4 } else { 1 });
+                for (which, found) in found.iter().enumerate() {
+                    for (i, found) in found.iter().enumerate() {
+                        let back = i - i % results + results - 1 - i % results;
+                        let expected = match which {
+                            1 => expected[i] - added[i],
+                            3 => expected[back],
+                            _ => expected[i],
+                        };
+                        assert!((found - expected).abs() < 1e-3, "result {which} at {i}: {found}, not {expected}");
+                    }
                 }
             }
         }

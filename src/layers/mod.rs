@@ -10,7 +10,7 @@ mod sum;
 mod transposed;
 mod window;
 
-pub use bottleneck::{Bottleneck, MOST_ROWS, Pointwise};
+pub use bottleneck::{Bottleneck, MOST_ROWS, Pointwise, Projection};
 pub use convolution::Convolution;
 pub use interleave::Interleave;
 pub use pooled::Pooled;

@@ -475,15 +475,27 @@ impl Lowering<'_> {
         if after.is_empty() || after.len() < self.uses(outlet) {
             return self.wire(&[outlet], depthwise.layer(expand, &[])?, &inputs, false);
         }
-        let project: Vec<Dense> = after
-            .iter()
-            .filter_map(|after| match self.pending.remove(after)? {
-                Pending::Dense(dense) => Some(dense),
-                _ => None,
-            })
-            .collect();
-        inputs.extend(project.iter().filter_map(|project| project.added));
-        self.wire(&after, depthwise.layer(expand, &project)?, &inputs, false)
+        let (mut project, mut outlets) = (Vec::new(), Vec::new());
+        for outlet in after {
+            let Some(Pending::Dense(dense)) = self.pending.remove(&outlet) else { continue };
+            inputs.extend(dense.added);
+            let next = self.pointwise_after(outlet);
+            let adds = |next| matches!(self.pending.get(next), Some(Pending::Dense(dense)) if dense.added.is_some());
+            let mut then = Vec::new();
+            if next.len() == self.uses(outlet) && !next.iter().any(adds) {
+                for outlet in next {
+                    if let Some(Pending::Dense(dense)) = self.pending.remove(&outlet) {
+                        then.push(dense);
+                        outlets.push(outlet);
+                    }
+                }
+            }
+            if then.is_empty() {
+                outlets.push(outlet);
+            }
+            project.push((dense, then));
+        }
+        self.wire(&outlets, depthwise.layer(expand, &project)?, &inputs, false)
     }
 
     /// Where the results of pending pointwise convolutions of a value will be.

@@ -8,7 +8,7 @@ use crate::kernels::Clamp;
 use crate::kernels::depthwise;
 use crate::kernels::gemm::Weights;
 use crate::layers::{
-    Bottleneck, Convolution, Enlargement, Layer, MOST_ROWS, Pointwise, Size, Sum, Term, Transposed, Window,
+    Bottleneck, Convolution, Enlargement, Layer, MOST_ROWS, Pointwise, Projection, Size, Sum, Term, Transposed, Window,
 };
 
 /// A layer to be, which may yet grow.
@@ -101,6 +101,11 @@ impl Dense {
         Ok(Arc::new(if self.added.is_some() { layer.adding() } else { layer }))
     }
 
+    fn projection(&self, then: &[Dense]) -> TractResult<Projection> {
+        let then = then.iter().map(Dense::pointwise).collect::<TractResult<_>>()?;
+        Ok(Projection { pointwise: self.pointwise()?, adds: self.added.is_some(), then })
+    }
+
     /// As a part of a bottleneck.
     fn pointwise(&self) -> TractResult<Pointwise> {
         let (kernel, bias) = (numbers(&self.kernel)?, numbers(&self.bias)?);
@@ -129,7 +134,7 @@ impl Depthwise {
     }
 
     /// With the pointwise convolutions before and after it.
-    pub fn layer(&self, expand: Option<Dense>, project: &[Dense]) -> TractResult<Arc<dyn Layer>> {
+    pub fn layer(&self, expand: Option<Dense>, project: &[(Dense, Vec<Dense>)]) -> TractResult<Arc<dyn Layer>> {
         let (kernel, bias) = (numbers(&self.kernel)?, numbers(&self.bias)?);
         let (rows, columns) = self.windows;
         let (height, width) = (rows.kernel, columns.kernel);
@@ -148,7 +153,7 @@ impl Depthwise {
             depthwise: (depthwise, self.clamp),
             rows,
             left: columns.before,
-            project: project.iter().map(|p| Ok((p.pointwise()?, p.added.is_some()))).collect::<TractResult<_>>()?,
+            project: project.iter().map(|(dense, then)| dense.projection(then)).collect::<TractResult<_>>()?,
         }))
     }
 }

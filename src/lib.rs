@@ -6,7 +6,8 @@
 //! 2. [`frame`] samples it to the network's input, a normalised tensor.
 //! 3. [`estimator`] runs the two-stage network (Rakhimov et al., *Making DensePose fast and light*, WACV 2021):
 //!    proposals, boxes, and for each box a map of the body surface. Its [`Tracker`](estimator::Tracker) carries ids and
-//!    charts from frame to frame. The result is a list of [`person::Person`].
+//!    charts from frame to frame. The result is a list of [`person::Person`]. The networks run in tract, on `layers` of
+//!    our own made of [`kernels`] for the processor at hand.
 //! 4. [`meta`] attaches the list to the buffer as `GstDensePoseMeta`, and reads it back.
 //! 5. [`render`] draws it.
 //! 6. [`records`] writes it to files and reads it back.

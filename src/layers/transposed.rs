@@ -1,5 +1,6 @@
 //! Transposed convolution ("deconvolution"), which enlarges.
 
+use super::scratch::numbers;
 use super::{LEAST, Layer, Size};
 use crate::kernels::Clamp;
 use crate::kernels::gemm::{Tap, Weights, product};
@@ -48,11 +49,11 @@ struct Run {
     seen: Vec<(usize, usize)>,
 }
 
-/// Transposed convolution with a bias and bounds. Results that lie a stride apart see the same positions of the kernel:
-/// they are the rows of a product.
+/// Transposed convolutions of one picture, with a bias and bounds. Results that lie a stride apart see the same positions
+/// of the kernel: they are the rows of a product, whose columns are the channels of all results.
 pub struct Transposed {
     input: Size,
-    output: Size,
+    outputs: Vec<Size>,
     rows: Enlargement,
     columns: Enlargement,
     weights: Weights,
@@ -61,28 +62,31 @@ pub struct Transposed {
 }
 
 impl Transposed {
-    /// `weight(ky, kx, input channel, output channel)`, `bias(output channel)`.
+    /// `channels` of each result of `size` rows and columns; `weight(ky, kx, input channel, output channel)`,
+    /// `bias(output channel)` with the channels of all results numbered one after the other.
     pub fn new(
         input: Size,
-        output: Size,
+        (size, channels): ((usize, usize), &[usize]),
         (rows, columns): (Enlargement, Enlargement),
         weight: impl Fn(usize, usize, usize, usize) -> f32,
         bias: impl Fn(usize) -> f32,
     ) -> Self {
-        let channels = input.channels;
-        let at = |k: usize, c| weight(k / channels / columns.kernel, k / channels % columns.kernel, k % channels, c);
-        let weights = Weights::pack(rows.kernel * columns.kernel * channels, output.channels, at, bias);
-        let runs = columns.runs(output.columns, input.columns);
-        Self { input, output, rows, columns, weights, runs, clamp: Clamp::NONE }
+        let outputs = channels.iter().map(|&channels| Size { rows: size.0, columns: size.1, channels }).collect();
+        let depth = input.channels;
+        let at = |k: usize, c| weight(k / depth / columns.kernel, k / depth % columns.kernel, k % depth, c);
+        let weights = Weights::pack(rows.kernel * columns.kernel * depth, channels.iter().sum(), at, bias);
+        let runs = columns.runs(size.1, input.columns);
+        Self { input, outputs, rows, columns, weights, runs, clamp: Clamp::NONE }
     }
 
-    /// With these bounds of the result.
+    /// With these bounds of the results.
     pub fn bounded(self, clamp: Clamp) -> Self {
         Self { clamp, ..self }
     }
 
-    fn line(&self, y: usize, input: &[f32], out: &mut [f32]) {
-        let (channels, results) = (self.input.channels, self.output.channels);
+    /// Line `y` of the results, one after the other.
+    fn line(&self, y: usize, input: &[f32], out: &mut [&mut [f32]]) {
+        let (channels, columns) = (self.input.channels, self.weights.columns());
         let rows = self.rows.at(y, self.input.rows);
         let mut taps = Vec::new();
         for run in &self.runs {
@@ -94,9 +98,17 @@ impl Transposed {
                     length: channels,
                 })
             }));
-            let stride = self.columns.stride * results;
-            let out = &mut out[run.first * results..];
-            product(&self.weights, input, channels, &taps, run.count, out, stride, None, self.clamp);
+            numbers(run.count * columns, |all| {
+                product(&self.weights, input, channels, &taps, run.count, all, columns, None, self.clamp);
+                for (i, mut pixel) in all.chunks_exact(columns).enumerate() {
+                    for (out, size) in out.iter_mut().zip(&self.outputs) {
+                        let (own, others) = pixel.split_at(size.channels);
+                        let at = (run.first + i * self.columns.stride) * size.channels;
+                        out[at..at + size.channels].copy_from_slice(own);
+                        pixel = others;
+                    }
+                }
+            });
         }
     }
 }
@@ -107,15 +119,32 @@ impl Layer for Transposed {
     }
 
     fn outputs(&self) -> Vec<Size> {
-        vec![self.output]
+        self.outputs.clone()
     }
 
-    fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], _: usize, threads: &Threads) {
-        let line = self.output.line();
-        threads.bands(outputs[0], line, LEAST.div_ceil(line), |first, out| {
-            for (i, out) in out.chunks_exact_mut(line).enumerate() {
-                let (item, y) = ((first + i) / self.output.rows, (first + i) % self.output.rows);
-                self.line(y, &inputs[0][item * self.input.len()..][..self.input.len()], out);
+    fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], items: usize, threads: &Threads) {
+        let (rows, columns) = (self.outputs[0].rows, self.outputs[0].columns);
+        let worth = LEAST.div_ceil(columns * self.weights.columns());
+        let each = (items * rows).div_ceil(threads.count()).max(worth);
+        let mut bands: Vec<Vec<&mut [f32]>> = Vec::new();
+        for (output, size) in outputs.iter_mut().zip(&self.outputs) {
+            for (i, part) in output.chunks_mut(each * size.line()).enumerate() {
+                match bands.get_mut(i) {
+                    Some(band) => band.push(part),
+                    None => bands.push(vec![part]),
+                }
+            }
+        }
+        let mut bands: Vec<_> = bands.into_iter().enumerate().collect();
+        threads.each(&mut bands, |(index, band)| {
+            let mut parts: Vec<_> =
+                band.iter_mut().zip(&self.outputs).map(|(b, s)| b.chunks_exact_mut(s.line())).collect();
+            for line in *index * each.. {
+                let mut out: Vec<&mut [f32]> = parts.iter_mut().filter_map(|part| part.next()).collect();
+                if out.len() < parts.len() {
+                    break;
+                }
+                self.line(line % rows, &inputs[0][line / rows * self.input.len()..][..self.input.len()], &mut out);
             }
         });
     }

@@ -445,7 +445,19 @@ impl Lowering<'_> {
                 let inputs: Vec<_> = sum.terms.iter().map(|&(input, _)| input).collect();
                 self.wire(&[outlet], sum.into_layer(), &inputs, false)
             }
-            Pending::Enlarging(enlarging) => self.wire(&[outlet], enlarging.layer()?, &[enlarging.input], false),
+            Pending::Enlarging(enlarging) => {
+                let (input, mut outlets, mut all) = (enlarging.input, vec![outlet], vec![enlarging]);
+                let fits = |p: &Pending| matches!(p, Pending::Enlarging(other) if other.goes_with(&all[0]));
+                let mut others: Vec<_> = self.pending.iter().filter(|(_, p)| fits(p)).map(|(&o, _)| o).collect();
+                others.sort();
+                for other in others {
+                    if let Some(Pending::Enlarging(enlarging)) = self.pending.remove(&other) {
+                        outlets.push(other);
+                        all.push(enlarging);
+                    }
+                }
+                self.wire(&outlets, Enlarging::layer(&all)?, &[input], false)
+            }
             Pending::Depthwise(depthwise) => self.settle_depthwise(outlet, depthwise),
             Pending::Dense(mut dense) => {
                 if let Some(Pending::Depthwise(_)) = self.pending.get(&dense.input).filter(|_| dense.is_pointwise()) {

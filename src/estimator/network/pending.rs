@@ -171,13 +171,29 @@ pub struct Enlarging {
 }
 
 impl Enlarging {
-    pub fn layer(&self) -> TractResult<Arc<dyn Layer>> {
-        let (kernel, bias) = (numbers(&self.kernel)?, numbers(&self.bias)?);
-        let (height, width) = (self.axes.0.kernel, self.axes.1.kernel);
-        let channels = self.size.channels;
+    /// Whether another one sees the same in the same way.
+    pub fn goes_with(&self, other: &Self) -> bool {
+        let seen = |e: &Self| (e.input, e.size, e.output.rows, e.output.columns, e.axes);
+        seen(self) == seen(other) && self.clamp == other.clamp
+    }
+
+    /// A layer for several that go together.
+    pub fn layer(all: &[Self]) -> TractResult<Arc<dyn Layer>> {
+        let first = all.first().ok_or_else(|| format_err!("no transposed convolution"))?;
+        let (height, width) = (first.axes.0.kernel, first.axes.1.kernel);
+        let channels = first.size.channels;
+        // Of all, one after the other.
+        let mut kernel = Vec::new();
+        let mut bias = Vec::new();
+        for enlarging in all {
+            kernel.extend_from_slice(numbers(&enlarging.kernel)?);
+            bias.extend_from_slice(numbers(&enlarging.bias)?);
+        }
         let weight = |y: usize, x: usize, i: usize, o: usize| kernel[((o * channels + i) * height + y) * width + x];
-        let layer = Transposed::new(self.size, self.output, self.axes, weight, |o| bias[o]);
-        Ok(Arc::new(layer.bounded(self.clamp)))
+        let results: Vec<usize> = all.iter().map(|enlarging| enlarging.output.channels).collect();
+        let size = (first.output.rows, first.output.columns);
+        let layer = Transposed::new(first.size, (size, &results), first.axes, weight, |o| bias[o]);
+        Ok(Arc::new(layer.bounded(first.clamp)))
     }
 }
 

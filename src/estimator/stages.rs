@@ -157,7 +157,7 @@ struct Head {
     program: Box<dyn Program>,
     runner: Box<dyn Runner>,
     threads: Threads,
-    /// Boxes per run.
+    /// Boxes per run and thread.
     batch: usize,
 }
 
@@ -186,7 +186,12 @@ impl Head {
         Ok(())
     }
 
-    /// Runs the network on `boxes`, at most a batch.
+    /// Boxes per run.
+    fn at_once(&self) -> usize {
+        self.batch * self.threads.count()
+    }
+
+    /// Runs the network on `boxes`, at most as many as go at once.
     fn run(
         &mut self,
         features: &[FeatureMap],
@@ -210,10 +215,10 @@ impl Head {
     }
 }
 
-/// Proposals judged at once.
-const PROPOSALS: usize = 32;
-/// People mapped at once: each takes some megabytes.
-const PEOPLE: usize = 4;
+/// Proposals judged at once by a thread: few rows of a product each.
+const PROPOSALS: usize = 16;
+/// People mapped at once by a thread: what lies between layers fills its cache.
+const PEOPLE: usize = 1;
 
 /// The network that tells which proposals are persons, and where exactly.
 pub struct BoxHead {
@@ -239,7 +244,7 @@ impl BoxHead {
     pub fn judge(&mut self, features: &[FeatureMap], proposals: &[Scored], timings: &Timings) -> Result<Vec<Verdict>> {
         let boxes: Vec<Rect> = proposals.iter().map(|proposal| proposal.rect).collect();
         let mut verdicts = Vec::with_capacity(boxes.len());
-        for boxes in boxes.chunks(self.head.batch) {
+        for boxes in boxes.chunks(self.head.at_once()) {
             let outputs = self.head.run(features, boxes, timings, (Stage::BoxPooling, Stage::BoxHead))?;
             let (logits, deltas) = (&outputs[0], &outputs[1]);
             let logits = logits.data().chunks_exact(logits.dims()[1]);
@@ -285,7 +290,7 @@ impl DensePoseHead {
         finish: impl Fn(usize, &Charts) -> T + Sync,
     ) -> Result<Vec<T>> {
         let mut results = Vec::with_capacity(boxes.len());
-        for boxes in boxes.chunks(self.head.batch) {
+        for boxes in boxes.chunks(self.head.at_once()) {
             let outputs = self.head.run(features, boxes, timings, (Stage::DensePosePooling, Stage::DensePoseHead))?;
             let first = results.len();
             let mut charts: Vec<(usize, Charts, Option<T>)> = (0..boxes.len())

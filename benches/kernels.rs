@@ -11,7 +11,8 @@ use gstdensepose::kernels::{
     Clamp,
     depthwise::Depthwise,
     gemm::{Tap, Weights, product},
-    simd::{Isa, Kernel, Vector},
+    peak,
+    simd::Isa,
     winograd::Winograd,
 };
 
@@ -37,34 +38,9 @@ impl Numbers {
 
 /// The most multiplications and additions that registers allow.
 #[divan::bench(max_time = 0.5)]
-fn peak(bencher: Bencher) {
+fn peak_of_registers(bencher: Bencher) {
     const STEPS: usize = 100_000;
-
-    struct Peak(f32);
-
-    impl Kernel for Peak {
-        #[inline(always)]
-        unsafe fn run<V: Vector>(self) {
-            // SAFETY: the vector's instructions exist; the buffer has the longest vector's length.
-            unsafe {
-                let mut sums = [V::splat(self.0); 12];
-                let factor = V::splat(black_box(0.5));
-                for _ in 0..STEPS {
-                    for sum in &mut sums {
-                        *sum = sum.mul_add(factor, factor);
-                    }
-                }
-                let mut buffer = [0.0; 16];
-                for sum in sums {
-                    sum.store(buffer.as_mut_ptr());
-                    black_box(&buffer);
-                }
-            }
-        }
-    }
-
-    let isa = Isa::best();
-    bencher.counter(ItemsCount::new(STEPS * 12 * isa.lanes() * 2)).bench(|| isa.run(Peak(black_box(1.0))));
+    bencher.counter(ItemsCount::new(peak::operations(STEPS))).bench(|| peak::run(black_box(STEPS)));
 }
 
 /// A product's extents.

@@ -135,8 +135,12 @@ def charts_to_iuv(maps: DensePoseOutput, index: int, width: int, height: int) ->
 
 
 @torch.no_grad()
-def estimate(model: ParsingRCNN, rgb: np.ndarray) -> list[Person]:
-    """Everybody in a picture, uint8 RGB (h,w,3), best first. Settings are those of `model.config`."""
+def estimate(model: ParsingRCNN, rgb: np.ndarray, boxes: np.ndarray | None = None) -> list[Person]:
+    """Everybody in a picture, uint8 RGB (h,w,3), best first. Settings are those of `model.config`.
+
+    With `boxes` (n,4), in pixels of the picture, bodies are mapped there instead, with a score of 1; people are detected
+    all the same, so that pictures with a given number of people can be timed with any weights.
+    """
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
         raise ValueError(f"expected a uint8 RGB picture (h, w, 3), got {rgb.dtype} {rgb.shape}")
     model.eval()
@@ -147,6 +151,10 @@ def estimate(model: ParsingRCNN, rgb: np.ndarray) -> list[Person]:
     trunk = model.trunk(normalise(resized, config.input).to(device))
     proposals, _ = propose(config.rpn, trunk, size)
     detections = detect(model, trunk.features, proposals, size)
+    if boxes is not None:
+        scale = [size[1] / rgb.shape[1], size[0] / rgb.shape[0]] * 2
+        given = torch.as_tensor(boxes * np.array(scale), dtype=torch.float32, device=device)
+        detections = Detections(given, given.new_ones(len(given)))
     boxes, nonempty = to_picture(detections, size, rgb.shape[:2])
     if not nonempty.any():
         return []

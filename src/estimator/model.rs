@@ -52,15 +52,15 @@ impl Model {
         &self.manifest
     }
 
-    pub(super) fn trunk(&self) -> &File {
+    pub fn trunk(&self) -> &File {
         &self.trunk
     }
 
-    pub(super) fn box_head(&self) -> &File {
+    pub fn box_head(&self) -> &File {
         &self.box_head
     }
 
-    pub(super) fn densepose_head(&self) -> &File {
+    pub fn densepose_head(&self) -> &File {
         &self.densepose_head
     }
 

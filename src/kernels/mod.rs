@@ -11,6 +11,7 @@
 mod aligned;
 pub mod depthwise;
 pub mod gemm;
+pub mod peak;
 pub mod simd;
 pub mod winograd;
 

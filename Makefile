@@ -114,3 +114,7 @@ bench: ## Milliseconds per stage and frame.
 .PHONY: bench-models
 bench-models: $(VENV)/ready ## The paper's networks with random weights: size, speed and memory, into models/README.md.
 	PYTHON="$(abspath $(VENV))/bin/python" scripts/bench_models.sh out/bench
+
+.PHONY: performance
+performance: $(VENV)/ready ## Networks beside ONNX Runtime and PyTorch, into docs/performance.md.
+	PYTHON="$(abspath $(VENV))/bin/python" scripts/performance.sh

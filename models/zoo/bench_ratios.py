@@ -81,10 +81,10 @@ def measure(directory: Path, program: Path, threads: list[int], rounds: int, wit
             }
             if with_torch:
                 contestants[TORCH] = PyTorch(config.name, count)
-            figures["peak"][str(count)] = max(contestants[PLUGIN].peak() for _ in range(3))
+            peaks = [contestants[PLUGIN].peak()]
             for row in ROWS:
                 if row.only in (None, config.name) and (count == max(threads) or not row.most_threads):
-                    print(f"{config.name}, {row.title}, {count} threads", file=sys.stderr)
+                    print(f"{config.name}, {row.title}, {_threads(count)}", file=sys.stderr)
                     figures["rows"].append(
                         {
                             "title": row.title,
@@ -93,6 +93,8 @@ def measure(directory: Path, program: Path, threads: list[int], rounds: int, wit
                             "ms": contest(contestants, row.case, rounds),
                         }
                     )
+                    peaks.append(contestants[PLUGIN].peak())
+            figures["peak"][str(count)] = max(peaks)  # nothing but disturbances changes it
     return figures
 
 
@@ -172,18 +174,28 @@ def _number(ms: float | None) -> str:
     return "-" if ms is None else f"{ms:.1f}" if ms >= 10 else f"{ms:.2f}"
 
 
+def join(reports: list[dict]) -> dict:
+    """One report of several that were made one after the other on the same machine."""
+    models = [model for report_ in reports for model in report_["models"]]
+    peak = {count: max(m["peak"].get(count, 0) for m in models) for m in models for count in m["peak"]}
+    return {"machine": reports[0]["machine"], "models": [{**model, "peak": peak} for model in models]}
+
+
 def report(figures: dict) -> str:
     """Markdown: machine, versions, peak, and a table for each model."""
-    machine = figures["machine"]
-    peak = figures["models"][0]["peak"]
-    peaks = ", ".join(f"{gflops:.0f} GFLOP/s on {count}" for count, gflops in peak.items())
+    machine, models = figures["machine"], figures["models"]
+    peaks = [f"{gflops:.0f} GFLOP/s on {_threads(int(count))}" for count, gflops in models[0]["peak"].items()]
     text = [
         f"{machine['processor']}, {machine['cores']} cores; {machine['versions']}; medians of "
-        f"{figures['models'][0]['rounds']} alternating rounds; peak of multiplications and additions: {peaks}.",
+        f"{models[0]['rounds']} alternating rounds. Peak of fused multiplications and additions: {', '.join(peaks)}.",
     ]
-    for model in figures["models"]:
+    for model in models:
         text += ["", f"`{model['model']}`:", "", table(model)]
     return "\n".join(text)
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def machine() -> dict:
@@ -219,7 +231,7 @@ def main() -> None:
         models = [
             measure(model, arguments.program, arguments.threads, rounds, arguments.torch) for model in arguments.models
         ]
-        figures = {"machine": machine(), "models": models}
+        figures = join([{"machine": machine(), "models": models}])
         text = report(figures)
         print(text)
         if arguments.json:

@@ -1,12 +1,10 @@
 //! What is measured: loaded once, run in turns.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use gstdensepose::estimator::boxes::Rect;
-use gstdensepose::estimator::model::File;
-use gstdensepose::estimator::network::{Graph, Layout, Runner};
-use gstdensepose::estimator::stages::Trunk;
-use gstdensepose::estimator::{Estimator, Manifest, Model, Options, Threads};
+use gstdensepose::estimator::boxes::{Rect, Scored};
+use gstdensepose::estimator::stages::{BoxHead, DensePoseHead, Pyramid, Trunk};
+use gstdensepose::estimator::{Backend, Estimator, Manifest, Model, Options, Stage, Threads, Timings};
 use gstdensepose::image::Image;
 use gstdensepose::kernels::peak;
 use serde::Serialize;
@@ -19,6 +17,8 @@ const RUNS: usize = 5;
 /// ... or the first that ends later than this.
 const ENOUGH_MS: f64 = 60.0;
 const PROFILED_RUNS: usize = 15;
+/// Side of the picture that is behind what heads look at.
+const SEEN: usize = 128;
 
 /// What a turn gave.
 #[derive(Default, Serialize)]
@@ -41,10 +41,17 @@ pub struct Layer {
 
 pub enum Subject {
     Trunk(Box<Trunk>),
-    Head(Box<Runner>),
+    BoxHead { head: Box<BoxHead>, seen: Seen, proposals: Vec<Scored> },
+    DensePoseHead { head: Box<DensePoseHead>, seen: Seen, boxes: Vec<Rect> },
     Frame { estimator: Box<Estimator>, size: (usize, usize), pixels: Vec<u8>, boxes: Vec<Rect> },
     Profile(Box<Trunk>),
     Peak(Threads),
+}
+
+/// What the trunk made of noise, for heads to look at.
+pub struct Seen {
+    manifest: Manifest,
+    pyramid: Pyramid,
 }
 
 impl Subject {
@@ -54,24 +61,19 @@ impl Subject {
             return Ok(Self::Peak(threads));
         }
         let model = if request.model == "-" { Model::embedded()? } else { Model::open(&request.model)? };
-        let manifest = model.manifest();
         Ok(match request.what {
             What::Trunk { height, width } => Self::Trunk(trunk(&model, (width, height), &threads)?),
             What::Profile { height, width } => Self::Profile(trunk(&model, (width, height), &threads)?),
-            What::BoxHead { rois } => {
-                let head = &manifest.box_head;
-                let (input, side) = (&head.pooler.input, head.pooler.resolution);
-                let channels = channels(manifest, &head.pooler.features);
-                let outputs = [&*head.scores, &head.deltas];
-                Self::Head(runner(model.box_head(), input, [channels, side, side], &outputs, rois, &threads)?)
-            }
-            What::DensePoseHead { rois } => {
-                let head = &manifest.densepose_head;
-                let (input, side) = (&head.pooler.input, head.pooler.resolution);
-                let channels = channels(manifest, &head.pooler.features);
-                let outputs = [&*head.coarse, &head.fine, &head.u, &head.v];
-                Self::Head(runner(model.densepose_head(), input, [channels, side, side], &outputs, rois, &threads)?)
-            }
+            What::BoxHead { rois } => Self::BoxHead {
+                head: Box::new(BoxHead::load(&model, &threads, &Backend::Tract)?),
+                seen: Seen::by(&model, &threads)?,
+                proposals: boxes(rois).map(|rect| Scored { rect, score: 1.0 }).collect(),
+            },
+            What::DensePoseHead { rois } => Self::DensePoseHead {
+                head: Box::new(DensePoseHead::load(&model, &threads, &Backend::Tract)?),
+                seen: Seen::by(&model, &threads)?,
+                boxes: boxes(rois).collect(),
+            },
             What::Frame { width, height, short_side, people } => {
                 let options = Options { short_side, threads: request.threads, ..Options::default() };
                 let mut estimator = Box::new(Estimator::new(&model, options)?);
@@ -87,13 +89,28 @@ impl Subject {
         match self {
             Self::Peak(threads) => Ok(Answer { gflops: Some(peak::gflops(threads)), ..Answer::default() }),
             Self::Profile(trunk) => profile(trunk),
-            Self::Trunk(trunk) => timed(|| Ok(drop(trunk.run()?))),
-            Self::Head(runner) => timed(|| Ok(drop(runner.run()?))),
+            Self::Trunk(trunk) => timed(|| {
+                let start = Instant::now();
+                trunk.run()?;
+                Ok(start.elapsed())
+            }),
+            Self::BoxHead { head, seen: Seen { manifest, pyramid }, proposals } => timed(|| {
+                let timings = Timings::default();
+                head.judge(&pyramid.features(manifest), proposals, &timings)?;
+                Ok(timings.of(Stage::BoxHead))
+            }),
+            Self::DensePoseHead { head, seen: Seen { manifest, pyramid }, boxes } => timed(|| {
+                let timings = Timings::default();
+                head.map(&pyramid.features(manifest), boxes, &timings, |_, _| ())?;
+                Ok(timings.of(Stage::DensePoseHead))
+            }),
             Self::Frame { estimator, size: (width, height), pixels, boxes } => {
                 let image = Image::rgb(*width, *height, pixels)?;
                 timed(|| {
+                    let start = Instant::now();
                     let found = estimator.estimate_boxes(&image, boxes)?.len();
-                    if found == boxes.len() { Ok(()) } else { Err(format!("{found} people were mapped").into()) }
+                    let time = start.elapsed();
+                    if found == boxes.len() { Ok(time) } else { Err(format!("{found} people were mapped").into()) }
                 })
             }
         }
@@ -101,32 +118,26 @@ impl Subject {
 }
 
 fn trunk(model: &Model, size: (usize, usize), threads: &Threads) -> Outcome<Box<Trunk>> {
-    let mut trunk = Box::new(Trunk::load(model)?);
+    let mut trunk = Box::new(Trunk::load(model, &Backend::Tract)?);
     trunk.prepare(model.manifest(), size, threads)?;
     noise(trunk.input());
     Ok(trunk)
 }
 
-/// A head as the estimator has it: channels last, as boxes are pooled.
-fn runner(
-    file: &File,
-    input: &str,
-    item: [usize; 3],
-    outputs: &[&str],
-    rois: usize,
-    threads: &Threads,
-) -> Outcome<Box<Runner>> {
-    let outputs: Vec<_> = outputs.iter().map(|&name| (name, Layout::ChannelsLast)).collect();
-    let graph = Graph::load(file, (input, Layout::ChannelsLast), &outputs)?;
-    let mut runner = Box::new(graph.program(item)?.runner(threads)?);
-    noise(runner.input(rois));
-    Ok(runner)
+impl Seen {
+    fn by(model: &Model, threads: &Threads) -> Outcome<Self> {
+        let pyramid = trunk(model, (SEEN, SEEN), threads)?.run()?;
+        Ok(Self { manifest: model.manifest().clone(), pyramid })
+    }
 }
 
-/// Of the feature maps that a head reads.
-fn channels(manifest: &Manifest, features: &[String]) -> usize {
-    let index = features.first().and_then(|name| manifest.feature(name));
-    index.map_or(0, |index| manifest.features[index].channels)
+/// Boxes within what was seen; pooling them is no part of what is measured.
+fn boxes(count: usize) -> impl Iterator<Item = Rect> {
+    let side = SEEN as f32;
+    (0..count).map(move |i| {
+        let x = i as f32 % 16.0;
+        Rect::new(x, x, side / 2.0 + x, side - 16.0 + x)
+    })
 }
 
 /// Boxes of upright people over the frame's width, two thirds of its height.
@@ -143,15 +154,13 @@ fn noise(numbers: &mut [f32]) {
     }
 }
 
-/// One run that is not counted, and the median of those that are.
-fn timed(mut run: impl FnMut() -> Outcome<()>) -> Outcome<Answer> {
+/// `run` says how long it took: one time that is not counted, and the median of those that are.
+fn timed(mut run: impl FnMut() -> Outcome<Duration>) -> Outcome<Answer> {
     run()?;
     let mut times = Vec::new();
     let start = Instant::now();
     while times.len() < RUNS && (times.is_empty() || milliseconds(start) < ENOUGH_MS) {
-        let start = Instant::now();
-        run()?;
-        times.push(milliseconds(start));
+        times.push(run()?.as_secs_f64() * 1e3);
     }
     Ok(Answer { ms: Some(median(times)), ..Answer::default() })
 }

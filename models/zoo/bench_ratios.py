@@ -5,8 +5,7 @@
 Same ONNX files (PyTorch: the same architecture, eager), same number of threads, same sizes. Contestants take turns, who
 begins changes with every round, and figures are medians over rounds, so that what else the machine does hits all of them
 alike. Inputs are noise; the bodies of a whole frame are mapped in given boxes, since weights may be random. The plugin's
-trunk takes and gives what the plugin feeds it with and reads; its heads take and give channels last, as regions are
-pooled there, ONNX Runtime's and PyTorch's channels first.
+networks run as they do in the plugin: heads in its batches, without the pooling, outputs channels last.
 
 Needs `cargo build --release --example bench_network`.
 """

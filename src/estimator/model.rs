@@ -52,15 +52,15 @@ impl Model {
         &self.manifest
     }
 
-    pub fn trunk(&self) -> &File {
+    pub(super) fn trunk(&self) -> &File {
         &self.trunk
     }
 
-    pub fn box_head(&self) -> &File {
+    pub(super) fn box_head(&self) -> &File {
         &self.box_head
     }
 
-    pub fn densepose_head(&self) -> &File {
+    pub(super) fn densepose_head(&self) -> &File {
         &self.densepose_head
     }
 

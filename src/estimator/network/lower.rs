@@ -654,7 +654,8 @@ mod tests {
                     |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
                 let difference = norm(&mut numbers(expected).iter().zip(numbers(found)).map(|(a, b)| a - b));
                 let size = norm(&mut numbers(expected).iter().copied());
-                assert!(difference <= 1e-5 * size, "{} output {i}: {difference} of {size}", path.display());
+                // Winograd's algorithm rounds otherwise than the plain sum.
+                assert!(difference <= 3e-5 * size, "{} output {i}: {difference} of {size}", path.display());
             }
         }
         lowered(Layout::ChannelsLast).nodes.iter().map(|node| node.op.name().to_string()).collect()

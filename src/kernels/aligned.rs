@@ -6,30 +6,32 @@ use std::ops::{Deref, DerefMut};
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([f32; 16]);
+struct Line<T>([T; 16]);
 
-pub struct Aligned {
-    lines: Vec<Line>,
+/// Of 32 bits each.
+pub struct Aligned<T = f32> {
+    lines: Vec<Line<T>>,
     length: usize,
 }
 
-impl Aligned {
+impl<T: Copy + Default> Aligned<T> {
     pub fn zeros(length: usize) -> Self {
-        Self { lines: vec![Line([0.0; 16]); length.div_ceil(16)], length }
+        const { assert!(size_of::<T>() == 4, "a line has no padding") }
+        Self { lines: vec![Line([T::default(); 16]); length.div_ceil(16)], length }
     }
 }
 
-impl Deref for Aligned {
-    type Target = [f32];
+impl<T> Deref for Aligned<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[f32] {
-        // SAFETY: the lines are initialised floats without padding, and at least `length` of them.
+    fn deref(&self) -> &[T] {
+        // SAFETY: the lines are initialised numbers without padding, and at least `length` of them.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.length) }
     }
 }
 
-impl DerefMut for Aligned {
-    fn deref_mut(&mut self) -> &mut [f32] {
+impl<T> DerefMut for Aligned<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         // SAFETY: as in `deref`, borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.length) }
     }
@@ -37,10 +39,10 @@ impl DerefMut for Aligned {
 
 /// As many numbers of a scratch buffer, which is grown where it is too small. What they are is left from earlier uses.
 pub fn reserve(scratch: &mut Vec<f32>, length: usize) -> &mut [f32] {
-    const LINE: usize = size_of::<Line>() / size_of::<f32>();
+    const LINE: usize = size_of::<Line<f32>>() / size_of::<f32>();
     if scratch.len() < length + LINE {
         scratch.resize(length + LINE, 0.0);
     }
-    let start = scratch.as_ptr().align_offset(align_of::<Line>()).min(LINE);
+    let start = scratch.as_ptr().align_offset(align_of::<Line<f32>>()).min(LINE);
     &mut scratch[start..start + length]
 }

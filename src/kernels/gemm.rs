@@ -93,7 +93,7 @@ impl Weights {
 
 /// Panels of so many vectors of columns: where each starts, and how many vectors it has. Pairs, and a triple or a single
 /// vector first where the number is odd.
-fn panels_of(vectors: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn panels_of(vectors: usize) -> impl Iterator<Item = (usize, usize)> {
     let first = match vectors {
         0 | 1 => vectors,
         _ => 2 + vectors % 2,

@@ -1,9 +1,9 @@
-//! The network's arithmetic on plain slices of float32: products of matrices, depthwise and dense 3x3
-//! convolution, and blocks of these.
+//! The network's arithmetic on plain slices of float32: products of matrices (in float and in 8 bits), depthwise and
+//! dense 3x3 convolution, and blocks of these.
 //!
 //! Pictures lie channels last (height, width, channels). Every function is single-threaded, checks the extents of its
-//! slices once at entry and panics where they do not fit, like indexing. [`simd`] is the only place that knows
-//! processors.
+//! slices once at entry and panics where they do not fit, like indexing. [`simd`] and [`simd8`] are the only places
+//! that know processors.
 
 // Loops over registers, which the compiler unrolls: iterators would hide that several arrays go in step.
 #![allow(clippy::needless_range_loop)]
@@ -11,8 +11,10 @@
 mod aligned;
 pub mod depthwise;
 pub mod gemm;
+pub mod gemm8;
 pub mod peak;
 pub mod simd;
+pub mod simd8;
 pub mod winograd;
 
 /// Bounds of a result: what an activation function makes of it.

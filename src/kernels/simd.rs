@@ -229,7 +229,7 @@ impl Vector for f32 {
 
 /// Four floats in plain Rust, which the compiler turns to the vectors that every processor of an architecture has.
 #[derive(Clone, Copy)]
-pub struct Portable([f32; 4]);
+pub struct Portable(pub(super) [f32; 4]);
 
 impl Vector for Portable {
     const LANES: usize = 4;
@@ -288,13 +288,13 @@ impl Vector for Portable {
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
+pub(super) mod x86 {
     use std::arch::x86_64::*;
 
     use super::{Kernel, Vector};
 
     #[derive(Clone, Copy)]
-    pub struct Avx2(__m256);
+    pub struct Avx2(pub(in super::super) __m256);
 
     // SAFETY, of all blocks: a value or the caller says that the processor has the instructions; pointers are the
     // caller's promise.
@@ -369,7 +369,7 @@ mod x86 {
     }
 
     #[derive(Clone, Copy)]
-    pub struct Avx512(__m512);
+    pub struct Avx512(pub(in super::super) __m512);
 
     impl Vector for Avx512 {
         const LANES: usize = 16;

@@ -24,6 +24,7 @@ use self::lower::{Lowered, lower};
 use super::error::{Error, Result};
 use super::guard::guarded;
 use super::model::File;
+use crate::layers::Precision;
 use crate::threads::Threads;
 
 /// A parsed network whose shapes are still open.
@@ -34,6 +35,8 @@ pub struct Graph {
     input: Layout,
     /// Of each output.
     outputs: Vec<Layout>,
+    /// Of its pointwise convolutions: in 8 bits where the file has the weights in 8 bits.
+    precision: Precision,
 }
 
 impl Graph {
@@ -44,12 +47,12 @@ impl Graph {
         let parse = || {
             let onnx = onnx().with_ignore_value_info(true);
             let mut proto = onnx.proto_model_for_read(&mut &*file.bytes)?;
-            if let Some(graph) = &mut proto.graph {
-                expand_weights(graph)?;
-            }
-            onnx.model_for_proto_model(&proto)
+            let is_bytes = proto.graph.as_mut().map(expand_weights).transpose()?.unwrap_or(false);
+            let precision = if is_bytes { Precision::Bytes } else { Precision::Float };
+            TractResult::Ok((onnx.model_for_proto_model(&proto)?, precision))
         };
-        let mut model = guarded(parse).map_err(|cause| fail(format!("is no readable ONNX network: {cause}")))?;
+        let (mut model, precision) =
+            guarded(parse).map_err(|cause| fail(format!("is no readable ONNX network: {cause}")))?;
         let inputs: Vec<&str> = model.inputs.iter().map(|outlet| model.nodes[outlet.node].name.as_str()).collect();
         if inputs != [input] {
             return Err(fail(format!("has the inputs {inputs:?}, the manifest says [{input:?}]")));
@@ -63,7 +66,7 @@ impl Graph {
             .collect::<Result<_>>()?;
         model.outputs = wanted;
         let outputs = outputs.iter().map(|&(_, layout)| layout).collect();
-        Ok(Self { file: file.name.clone(), model, input: layout, outputs })
+        Ok(Self { file: file.name.clone(), model, input: layout, outputs, precision })
     }
 
     /// Compiles the network for items of this shape, (channels, rows, columns) whatever the input's layout (a fraction
@@ -73,7 +76,12 @@ impl Graph {
         let lowered = |items: TDim| {
             let shape: TVec<TDim> = [items].into_iter().chain(item.map(TDim::from)).collect();
             let fact = InferenceFact::dt_shape(f32::datum_type(), shape);
-            lower(&self.model.clone().with_input_fact(0, fact)?.into_typed()?, self.input, &self.outputs)
+            lower(
+                &self.model.clone().with_input_fact(0, fact)?.into_typed()?,
+                self.input,
+                &self.outputs,
+                self.precision,
+            )
         };
         let compile = || {
             // Any number of items at once, unless some part of the network minds.

@@ -2,29 +2,13 @@
 //! 2018): what lies between them is several times as wide as what goes in and out, and never leaves the cache.
 
 use super::scratch::numbers;
-use super::{LEAST, Layer, Size, Window};
+use super::{LEAST, Layer, Pointwise, Size, Window};
 use crate::kernels::Clamp;
 use crate::kernels::depthwise::Depthwise;
-use crate::kernels::gemm::{Tap, Weights, product};
 use crate::threads::Threads;
 
 /// Numbers of widened lines that stay in the cache together.
 const CACHED: usize = 96 * 1024;
-
-/// Pointwise convolution with bounds.
-pub struct Pointwise {
-    pub weights: Weights,
-    pub clamp: Clamp,
-}
-
-impl Pointwise {
-    fn run(&self, input: &[f32], out: &mut [f32], residual: Option<&[f32]>) {
-        let (depth, columns) = (self.weights.depth(), self.weights.columns());
-        let tap = [Tap { input: 0, weight: 0, length: depth }];
-        let residual = residual.map(|data| (data, columns));
-        product(&self.weights, input, depth, &tap, out.len() / columns, out, columns, residual, self.clamp);
-    }
-}
 
 /// What becomes of a depthwise convolution's result.
 pub struct Projection {
@@ -63,7 +47,7 @@ struct Band<'a> {
 impl Bottleneck {
     /// Channels of the depthwise convolution.
     fn width(&self) -> usize {
-        self.expand.as_ref().map_or(self.input.channels, |expand| expand.weights.columns())
+        self.expand.as_ref().map_or(self.input.channels, |expand| expand.columns())
     }
 
     /// The inputs that are added to the results.
@@ -81,7 +65,7 @@ impl Bottleneck {
         let fits = |lines: usize| (lines - 1) * self.rows.stride + span;
         let pointwise = self.expand.iter().chain(self.project.iter().map(|project| &project.pointwise));
         // Many weights are worth more lines for each time that they are read.
-        let cached = CACHED.max(pointwise.map(|p| p.weights.depth() * p.weights.columns()).sum());
+        let cached = CACHED.max(pointwise.map(|p| p.depth() * p.columns()).sum());
         let mut step = 1;
         while step < count && fits(step + 1) * wide + (step + 1) * narrow <= cached {
             step += 1;
@@ -120,7 +104,7 @@ impl Bottleneck {
                 let mut outputs = band.outputs.iter_mut().zip(&lines);
                 for (project, added) in self.project.iter().zip(self.added(inputs)) {
                     let mut next = || outputs.next().map(|(out, line)| &mut out[start * line..][..rows * line]);
-                    let line = self.size.1 * project.pointwise.weights.columns();
+                    let line = self.size.1 * project.pointwise.columns();
                     let added = added.map(|data| &data[(band.item * self.size.0 + first) * line..][..rows * line]);
                     let thinned = &thinned[..rows * narrow];
                     if project.then.is_empty() {
@@ -162,14 +146,14 @@ impl Bottleneck {
                 }
             });
             let everywhere = |pointwise: &Pointwise, input: &[f32], out: &mut [f32], added: Option<&[f32]>| {
-                let (depth, channels) = (pointwise.weights.depth(), pointwise.weights.columns());
+                let (depth, channels) = (pointwise.depth(), pointwise.columns());
                 threads.bands(out, channels, LEAST.div_ceil(channels), |first, out| {
                     pointwise.run(&input[first * depth..], out, added.map(|data| &data[first * channels..]));
                 });
             };
             let mut outputs = band.outputs.iter_mut();
             for (project, added) in self.project.iter().zip(self.added(inputs)) {
-                let length = results * project.pointwise.weights.columns();
+                let length = results * project.pointwise.columns();
                 let added = added.map(|data| &data[band.item * length..][..length]);
                 if project.then.is_empty() {
                     outputs.next().into_iter().for_each(|out| everywhere(&project.pointwise, thinned, out, added));
@@ -234,8 +218,8 @@ impl Layer for Bottleneck {
             return vec![size(self.width())];
         }
         let last = |project: &Projection| match project.then.is_empty() {
-            true => vec![size(project.pointwise.weights.columns())],
-            false => project.then.iter().map(|then| size(then.weights.columns())).collect(),
+            true => vec![size(project.pointwise.columns())],
+            false => project.then.iter().map(|then| size(then.columns())).collect(),
         };
         self.project.iter().flat_map(last).collect()
     }
@@ -257,6 +241,7 @@ impl Layer for Bottleneck {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Precision;
     use super::*;
 
     fn noise(seed: usize, count: usize) -> Vec<f32> {
@@ -272,7 +257,7 @@ mod tests {
     fn copying(channels: usize, backwards: bool) -> Pointwise {
         let target = |k: usize| if backwards { channels - 1 - k } else { k };
         let weight = |k: usize, c: usize| if target(k) == c { 1.0 } else { 0.0 };
-        Pointwise { weights: Weights::pack(channels, channels, weight, |_| 0.0), clamp: Clamp::NONE }
+        Pointwise::new(Precision::Float, (channels, channels), weight, |_| 0.0)
     }
 
     fn check((rows, columns, kernel, stride, dilation, padding, wide, narrow): Case) {
@@ -287,9 +272,9 @@ mod tests {
         let (input, added) = (noise(1, items * size.len()), noise(2, items * output.len()));
         let (first, middle, last) =
             (noise(3, channels * width), noise(4, kernel * kernel * width), noise(5, width * results));
-        let pointwise = |weights: &[f32], depth, columns, clamp| Pointwise {
-            weights: Weights::pack(depth, columns, |k, c| weights[k * columns + c], |c| c as f32 * 0.1),
-            clamp,
+        let pointwise = |weights: &[f32], depth, columns, clamp| {
+            let weight = |k: usize, c: usize| weights[k * columns + c];
+            Pointwise::new(Precision::Float, (depth, columns), weight, |c| c as f32 * 0.1).bounded(clamp)
         };
         let weight = |y: usize, x: usize, c: usize| middle[(y * kernel + x) * width + c];
         let layer = Bottleneck {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::scratch::scratch;
-use super::{LEAST, Layer, Size, Window};
+use super::{LEAST, Layer, Pointwise, Precision, Size, Window};
 use crate::kernels::Clamp;
 use crate::kernels::gemm::{Tap, Weights, product};
 use crate::kernels::winograd::{TILE, Winograd};
@@ -26,9 +26,9 @@ pub struct Convolution {
 
 enum Method {
     /// Each pixel is a row of a product.
-    Pixels(Weights),
+    Pixels(Pointwise),
     /// The whole picture is a row of a product.
-    Pictures(Weights),
+    Pictures(Pointwise),
     /// Pixels that see the same positions of the kernel are the rows of a product.
     Runs {
         weights: Weights,
@@ -66,28 +66,26 @@ impl Choice {
 }
 
 impl Convolution {
-    /// `weight(ky, kx, input channel, output channel)`, `bias(output channel)`.
+    /// `weight(ky, kx, input channel, output channel)`, `bias(output channel)`. The precision is that of products whose
+    /// rows lie side by side in the input.
     pub fn new(
-        input: Size,
-        output: Size,
+        precision: Precision,
+        (input, output): (Size, Size),
         (rows, columns): (Window, Window),
         weight: impl Fn(usize, usize, usize, usize) -> f32,
         bias: impl Fn(usize) -> f32,
     ) -> Self {
         let channels = input.channels;
-        let pack = || {
-            let depth = rows.kernel * columns.kernel * channels;
-            let at =
-                |k: usize, c| weight(k / channels / columns.kernel, k / channels % columns.kernel, k % channels, c);
-            Weights::pack(depth, output.channels, at, &bias)
-        };
+        let depth = rows.kernel * columns.kernel * channels;
+        let at = |k: usize, c| weight(k / channels / columns.kernel, k / channels % columns.kernel, k % channels, c);
+        let pointwise = || Pointwise::new(precision, (depth, output.channels), at, &bias);
         let method = match Choice::of(input, output, (rows, columns)) {
-            Choice::Pixels => Method::Pixels(pack()),
-            Choice::Pictures => Method::Pictures(pack()),
+            Choice::Pixels => Method::Pixels(pointwise()),
+            Choice::Pictures => Method::Pictures(pointwise()),
             Choice::Winograd => Method::Winograd(Winograd::pack(channels, output.channels, &weight, &bias)),
             Choice::Runs => {
                 let runs = columns.runs(output.columns, input.columns);
-                Method::Runs { weights: pack(), rows, columns, runs }
+                Method::Runs { weights: Weights::pack(depth, output.channels, at, &bias), rows, columns, runs }
             }
         };
         Self { input, output, method, clamp: Clamp::NONE, residual: false }
@@ -95,7 +93,12 @@ impl Convolution {
 
     /// With these bounds of the result.
     pub fn bounded(self, clamp: Clamp) -> Self {
-        Self { clamp, ..self }
+        let method = match self.method {
+            Method::Pixels(pointwise) => Method::Pixels(pointwise.bounded(clamp)),
+            Method::Pictures(pointwise) => Method::Pictures(pointwise.bounded(clamp)),
+            other => other,
+        };
+        Self { clamp, method, ..self }
     }
 
     /// Whether something can be added to the result of a convolution with these windows.
@@ -159,13 +162,11 @@ impl Layer for Convolution {
         let (input, output, results) = (inputs[0], &mut *outputs[0], self.output.channels);
         let residual = self.residual.then(|| inputs[1]);
         match &self.method {
-            Method::Pixels(weights) | Method::Pictures(weights) => {
-                let depth = weights.depth();
-                let tap = [Tap { input: 0, weight: 0, length: depth }];
+            Method::Pixels(pointwise) | Method::Pictures(pointwise) => {
+                let depth = pointwise.depth();
                 threads.bands(output, results, LEAST.div_ceil(results), |first, out| {
-                    let residual = residual.map(|data| (&data[first * results..], results));
-                    let rows = out.len() / results;
-                    product(weights, &input[first * depth..], depth, &tap, rows, out, results, residual, self.clamp);
+                    let residual = residual.map(|data| &data[first * results..]);
+                    pointwise.run(&input[first * depth..], out, residual);
                 });
             }
             Method::Runs { weights, rows, columns, runs } => {

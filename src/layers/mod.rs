@@ -4,15 +4,17 @@
 mod bottleneck;
 mod convolution;
 mod interleave;
+mod pointwise;
 mod pooled;
 mod scratch;
 mod sum;
 mod transposed;
 mod window;
 
-pub use bottleneck::{Bottleneck, MOST_ROWS, Pointwise, Projection};
+pub use bottleneck::{Bottleneck, MOST_ROWS, Projection};
 pub use convolution::Convolution;
 pub use interleave::Interleave;
+pub use pointwise::{Pointwise, Precision};
 pub use pooled::Pooled;
 pub use sum::{Sum, Term};
 pub use transposed::{Enlargement, Transposed};

@@ -10,8 +10,9 @@ use tract_onnx::prelude::*;
 use tract_onnx::tensor::load_tensor;
 use tract_onnx::tract_core::internal::{bail, ensure};
 
-/// Replaces each DequantizeLinear of constants by the constant that comes out.
-pub fn expand_weights(graph: &mut GraphProto) -> TractResult<()> {
+/// Replaces each DequantizeLinear of constants by the constant that comes out. Tells whether there were any in a network
+/// that is otherwise in float.
+pub fn expand_weights(graph: &mut GraphProto) -> TractResult<bool> {
     let stored: HashMap<String, TensorProto> = graph.initializer.iter().map(|t| (t.name.clone(), t.clone())).collect();
     let mut expanded = Vec::new();
     let mut rest = Vec::new();
@@ -23,10 +24,12 @@ pub fn expand_weights(graph: &mut GraphProto) -> TractResult<()> {
         }
     }
     graph.node = rest;
+    let is_float = graph.node.iter().all(|node| node.op_type != "QuantizeLinear");
+    let is_stored_in_bytes = !expanded.is_empty() && is_float;
     graph.initializer.extend(expanded);
     let used: HashSet<&String> = graph.node.iter().flat_map(|node| &node.input).collect();
     graph.initializer.retain(|tensor| used.contains(&tensor.name));
-    Ok(())
+    Ok(is_stored_in_bytes)
 }
 
 /// (value - zero point) * scale, with a zero point and a scale for all values or for each index of one axis.
@@ -116,7 +119,7 @@ mod tests {
             (1, &[20], &[1], [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22]),
         ] {
             let mut graph = graph(axis, scale, zero);
-            expand_weights(&mut graph).unwrap();
+            assert!(expand_weights(&mut graph).unwrap());
             let [weight] = &graph.initializer[..] else { panic!("{:?}", graph.initializer) };
             assert_eq!((&*weight.name, &weight.dims[..]), ("weight", &[2, 3, 2][..]));
             assert_eq!(weight.float_data, expected.map(|v| v as f32), "axis {axis}");
@@ -128,7 +131,15 @@ mod tests {
     fn values_that_come_with_the_picture_are_left_alone() {
         let mut graph = graph(0, &[10], &[0]);
         graph.node[0].input[0] = "x".into();
-        expand_weights(&mut graph).unwrap();
+        assert!(!expand_weights(&mut graph).unwrap());
+        assert_eq!(graph.node.len(), 2);
+    }
+
+    #[test]
+    fn activations_in_bytes_make_another_network() {
+        let mut graph = graph(0, &[10], &[0]);
+        graph.node.push(NodeProto { op_type: "QuantizeLinear".into(), input: vec!["y".into()], ..Default::default() });
+        assert!(!expand_weights(&mut graph).unwrap());
         assert_eq!(graph.node.len(), 2);
     }
 

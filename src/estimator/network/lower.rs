@@ -23,7 +23,7 @@ use super::operator::Operator;
 use super::pending::{Dense, Depthwise, Enlarging, Pending, Summands};
 use super::pool::Pool;
 use crate::kernels::Clamp;
-use crate::layers::{Enlargement, Interleave, Layer, Pooled, Size, Window};
+use crate::layers::{Enlargement, Interleave, Layer, Pooled, Precision, Size, Window};
 
 /// A network ready to be optimised by tract.
 pub struct Lowered {
@@ -32,8 +32,8 @@ pub struct Lowered {
     pub batches: bool,
 }
 
-/// The network with its input and outputs in these layouts.
-pub fn lower(source: &TypedModel, input: Layout, outputs: &[Layout]) -> TractResult<Lowered> {
+/// The network with its input and outputs in these layouts, its pointwise convolutions in this precision.
+pub fn lower(source: &TypedModel, input: Layout, outputs: &[Layout], precision: Precision) -> TractResult<Lowered> {
     let model = TypedModel { symbols: source.symbols.clone(), ..TypedModel::default() };
     let mut lowering = Lowering {
         source,
@@ -43,6 +43,7 @@ pub fn lower(source: &TypedModel, input: Layout, outputs: &[Layout]) -> TractRes
         pending: HashMap::new(),
         batches: true,
         pool: Arc::default(),
+        precision,
     };
     for &outlet in source.input_outlets()? {
         let fact = source.outlet_fact(outlet)?;
@@ -70,6 +71,7 @@ struct Lowering<'a> {
     pending: HashMap<OutletId, Pending>,
     batches: bool,
     pool: Arc<Pool>,
+    precision: Precision,
 }
 
 impl Lowering<'_> {
@@ -141,7 +143,7 @@ impl Lowering<'_> {
         };
         if conv.group == 1 {
             let dense = Dense::new(input, size, output, (rows, columns), kernel, bias);
-            return Ok(Some(Pending::Dense(dense)));
+            return Ok(Some(Pending::Dense(dense.computed_in(self.precision))));
         }
         if conv.group == size.channels && conv.group == output.channels && Depthwise::fits(rows, columns) {
             return Ok(Some(Pending::Depthwise(Depthwise {
@@ -357,7 +359,7 @@ impl Lowering<'_> {
         let bias = Arc::new(Tensor::zero::<f32>(&[outputs])?);
         let windows = (whole(size.rows), whole(size.columns));
         let dense = Dense::new(picture, size, output, windows, Arc::new(kernel), bias);
-        Ok(Some(Pending::Dense(dense.flattened())))
+        Ok(Some(Pending::Dense(dense.flattened().computed_in(self.precision))))
     }
 
     /// Takes a node over as it is, channels last if it is indifferent to the order of axes or can be told of it.
@@ -637,12 +639,21 @@ mod tests {
         tensor.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap()
     }
 
+    fn lowered(source: &TypedModel, layout: Layout, precision: Precision) -> TypedModel {
+        lower(source, Layout::ChannelsFirst, &vec![layout; source.outputs.len()], precision).unwrap().model
+    }
+
+    /// Of `found - expected`, relative to that of `expected`.
+    fn norm(found: &[f32], expected: &[f32]) -> f64 {
+        let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        norm(&mut expected.iter().zip(found).map(|(a, b)| a - b)) / norm(&mut expected.iter().copied())
+    }
+
     /// Compares with the same network as tract runs it, in both layouts; returns the names of the operators.
     fn compare(path: &Path, shape: [usize; 4]) -> Vec<String> {
         let source = typed(path, shape);
         let expected = run(source.clone(), noise(shape));
-        let lowered =
-            |layout| lower(&source, Layout::ChannelsFirst, &vec![layout; source.outputs.len()]).unwrap().model;
+        let lowered = |layout| lowered(&source, layout, Precision::Float);
         let first = run(lowered(Layout::ChannelsFirst), noise(shape));
         let last = run(lowered(Layout::ChannelsLast), noise(shape));
         for (i, expected) in expected.iter().enumerate() {
@@ -650,12 +661,9 @@ mod tests {
             let last = if picture { last[i].clone().move_axis(3, 1).unwrap() } else { last[i].clone() };
             for found in [&first[i], &last] {
                 assert_eq!(expected.shape(), found.shape(), "{} output {i}", path.display());
-                let norm =
-                    |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
-                let difference = norm(&mut numbers(expected).iter().zip(numbers(found)).map(|(a, b)| a - b));
-                let size = norm(&mut numbers(expected).iter().copied());
+                let off = norm(numbers(found), numbers(expected));
                 // Winograd's algorithm rounds otherwise than the plain sum.
-                assert!(difference <= 3e-5 * size, "{} output {i}: {difference} of {size}", path.display());
+                assert!(off <= 3e-5, "{} output {i}: off by {off}", path.display());
             }
         }
         lowered(Layout::ChannelsLast).nodes.iter().map(|node| node.op.name().to_string()).collect()
@@ -697,6 +705,21 @@ mod tests {
             let foreign: Vec<_> =
                 operators.iter().filter(|n| ["Conv", "MoveAxis", "Mul", "Max"].contains(&&***n)).collect();
             assert!(foreign.is_empty(), "{foreign:?}");
+        }
+    }
+
+    /// The default networks, so that errors are those of trained weights.
+    #[test]
+    fn networks_in_8_bits_compute_nearly_the_same() {
+        let model = here("models/default");
+        for (file, shape) in [("trunk", [1, 3, 96, 160]), ("densepose_head", [2, 64, 32, 32])] {
+            let source = typed(&model.join(file).with_extension("onnx"), shape);
+            let results = |precision| run(lowered(&source, Layout::ChannelsLast, precision), noise(shape));
+            for (i, (bytes, float)) in results(Precision::Bytes).iter().zip(results(Precision::Float)).enumerate() {
+                let off = norm(numbers(bytes), numbers(&float));
+                let has_bytes = crate::kernels::simd8::Isa8::best().is_some();
+                assert!(off < 0.1 && (off > 0.0) == has_bytes, "{file}, output {i}: off by {off}");
+            }
         }
     }
 }

@@ -6,9 +6,9 @@ use tract_onnx::tract_core::internal::*;
 
 use crate::kernels::Clamp;
 use crate::kernels::depthwise;
-use crate::kernels::gemm::Weights;
 use crate::layers::{
-    Bottleneck, Convolution, Enlargement, Layer, MOST_ROWS, Pointwise, Projection, Size, Sum, Term, Transposed, Window,
+    Bottleneck, Convolution, Enlargement, Layer, MOST_ROWS, Pointwise, Precision, Projection, Size, Sum, Term,
+    Transposed, Window,
 };
 
 /// A layer to be, which may yet grow.
@@ -51,6 +51,7 @@ pub struct Dense {
     pub added: Option<OutletId>,
     /// Whether its result has just the axes (items, channels).
     pub flat: bool,
+    precision: Precision,
 }
 
 impl Dense {
@@ -62,7 +63,13 @@ impl Dense {
         kernel: Arc<Tensor>,
         bias: Arc<Tensor>,
     ) -> Self {
-        Self { input, size, output, windows, kernel, bias, clamp: Clamp::NONE, added: None, flat: false }
+        let (clamp, precision) = (Clamp::NONE, Precision::Float);
+        Self { input, size, output, windows, kernel, bias, clamp, added: None, flat: false, precision }
+    }
+
+    /// In this precision, where its kernel has one pixel.
+    pub fn computed_in(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     pub fn is_pointwise(&self) -> bool {
@@ -97,7 +104,8 @@ impl Dense {
         let (height, width) = (self.windows.0.kernel, self.windows.1.kernel);
         let channels = self.size.channels;
         let weight = |y: usize, x: usize, i: usize, o: usize| kernel[((o * channels + i) * height + y) * width + x];
-        let layer = Convolution::new(self.size, self.output, self.windows, weight, |o| bias[o]).bounded(self.clamp);
+        let layer = Convolution::new(self.precision, (self.size, self.output), self.windows, weight, |o| bias[o]);
+        let layer = layer.bounded(self.clamp);
         Ok(Arc::new(if self.added.is_some() { layer.adding() } else { layer }))
     }
 
@@ -110,8 +118,8 @@ impl Dense {
     fn pointwise(&self) -> TractResult<Pointwise> {
         let (kernel, bias) = (numbers(&self.kernel)?, numbers(&self.bias)?);
         let (depth, columns) = (self.size.channels, self.output.channels);
-        let weights = Weights::pack(depth, columns, |i, o| kernel[o * depth + i], |o| bias[o]);
-        Ok(Pointwise { weights, clamp: self.clamp })
+        let weight = |i: usize, o: usize| kernel[o * depth + i];
+        Ok(Pointwise::new(self.precision, (depth, columns), weight, |o| bias[o]).bounded(self.clamp))
     }
 }
 

@@ -1,12 +1,9 @@
-//! The 8-bit kernels against plain loops, number by number.
-
-use gstdensepose::kernels::gemm::Tap;
+//! The 8-bit depthwise kernels against plain loops, number by number.
 
 use super::{
     Scaling,
     depthwise::Depthwise,
     numbers,
-    product::Weights,
     trunk::{Layer, Shape},
     units::Unit,
 };
@@ -31,29 +28,6 @@ fn same(found: &[u8], expected: &[u8], what: &str) {
     if let Some(at) = (0..expected.len()).find(|&i| found[i] != expected[i]) {
         panic!("{what}: {} at {at}, not {}", found[at], expected[at]);
     }
-}
-
-fn product<U: Unit>(rows: usize, stride: usize, taps: &[Tap], columns: usize, extreme: bool) {
-    let depth = taps.iter().map(|tap| tap.length).sum();
-    let reach = taps.iter().map(|tap| tap.input + tap.length).max().unwrap_or(0);
-    let (input, matrix) = operands::<U>(((rows - 1) * stride + reach, depth * columns), columns, extreme);
-    let scaling = Scaling::new(columns, 0.012 / (depth as f32).sqrt(), 117.0);
-    let weights = Weights::<U>::pack(depth, columns, |k, c| matrix[k * columns + c], &scaling);
-    let mut out = vec![77; rows * columns + 9];
-    weights.product(&input, stride, taps, rows, &mut out, &mut Vec::new());
-    let mut expected = Vec::new();
-    for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
-        let mut sum = scaling.bias[column];
-        for tap in taps {
-            for i in 0..tap.length {
-                let activation = i32::from(input[row * stride + tap.input + i]);
-                sum += activation * i32::from(matrix[(tap.weight + i) * columns + column]);
-            }
-        }
-        expected.push(rescaled(sum, &scaling, column));
-    }
-    expected.extend([77; 9]);
-    same(&out, &expected, &format!("{}: {rows}x{depth}->{columns}", U::NAME));
 }
 
 fn depthwise<U: Unit>((kernel, stride, channels): (usize, usize, usize), width: usize, extreme: bool) {
@@ -91,22 +65,12 @@ pub fn all<U: Unit>(layers: &[Layer]) {
     }
     for (layer, extreme) in layers.iter().flat_map(|layer| [(layer, false), (layer, true)]) {
         match layer.shape {
-            _ if layer.is_float() => {}
-            Shape::Stem { channels } => {
-                let taps = [0, 1, 2].map(|ky| Tap { input: ky * 100, weight: ky * 12, length: 12 });
-                product::<U>(11, 8, &taps, channels, extreme);
-            }
-            Shape::Pointwise { depth, columns } => {
-                for rows in [1, 2, 3, 4, 5, 7, 11, 12, 13, 53] {
-                    product::<U>(rows, depth, &[Tap { input: 0, weight: 0, length: depth }], columns, extreme);
-                }
-            }
             Shape::Depthwise { channels, kernel, stride } if channels >= Depthwise::<U>::BLOCK => {
                 for width in [1, 3, 8, 21] {
                     depthwise::<U>((kernel, stride, channels), width, extreme);
                 }
             }
-            Shape::Depthwise { .. } => {}
+            _ => {}
         }
     }
 }

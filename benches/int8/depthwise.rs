@@ -7,7 +7,7 @@ use gstdensepose::kernels::simd::first_of;
 
 use super::{
     Scaling,
-    units::{Kernel, Unit, channel_of, unit},
+    units::{FACTORS, Kernel, Unit, channel_of, unit},
 };
 
 /// Of an input, under 8 pixels of the result with the greatest kernel and stride.
@@ -46,9 +46,9 @@ impl<U: Unit> Depthwise<U> {
                 let order = || (0..2).flat_map(|part| (0..U::LANES).map(move |lane| (part, lane)));
                 let channels = || order().map(|(part, lane)| first + channel_of(half, part, lane));
                 for kx in 0..kernel {
-                    for ky in (0..kernel).step_by(U::FACTORS) {
+                    for ky in (0..kernel).step_by(FACTORS) {
                         let row = |i, channel| if ky + i < kernel { weight(ky + i, kx, channel) } else { 0 };
-                        weights.extend(channels().map(|channel| unit::<U>(|i| row(i, channel))));
+                        weights.extend(channels().map(|channel| unit(|i| row(i, channel))));
                     }
                 }
                 bias.extend(channels().map(|channel| scaling.bias[channel]));
@@ -151,14 +151,14 @@ impl<W: Unit> Row<'_, W> {
                                 places[ky] = self.rows[ky].add(column * channels + channel);
                             }
                         }
-                        for group in 0..K.div_ceil(U::FACTORS) {
-                            let rows = group * U::FACTORS..K.min((group + 1) * U::FACTORS);
+                        for group in 0..K.div_ceil(FACTORS) {
+                            let rows = group * FACTORS..K.min((group + 1) * FACTORS);
                             columns.add(group * MOST_COLUMNS + i).write(U::interleave(&places[rows], half));
                         }
                     }
                     let mut sums = [[U::load(bias), U::load(bias.add(U::LANES))]; P];
                     for kx in 0..K {
-                        for group in 0..K.div_ceil(U::FACTORS) {
+                        for group in 0..K.div_ceil(FACTORS) {
                             for part in 0..2 {
                                 let weight = U::load(weights);
                                 weights = weights.add(U::LANES);

@@ -1,7 +1,8 @@
-//! What convolutions in 8 bits would gain: the trunk's layers with AVX2 and with AVX-512's VNNI beside our float32
-//! kernels, one thread. `docs/int8.md` discusses the results.
+//! What 8 bits gain in each layer of the trunk, with AVX2 and with AVX-512's VNNI beside our float32 kernels, one thread:
+//! pointwise layers as the network computes them (`kernels::gemm8`, floats in and out), depthwise layers on bytes, by
+//! kernels that are here alone because they gain too little. `docs/int8.md` discusses the results.
 //!
-//! `cargo bench --bench int8` compares the 8-bit kernels with plain loops, then prints the times. Without `--bench`
+//! `cargo bench --bench int8` compares the depthwise kernels with plain loops, then prints the times. Without `--bench`
 //! (`cargo test`), it does the first alone.
 
 // Loops over registers, which the compiler unrolls.
@@ -11,8 +12,6 @@
 mod check;
 #[cfg(target_arch = "x86_64")]
 mod depthwise;
-#[cfg(target_arch = "x86_64")]
-mod product;
 #[cfg(target_arch = "x86_64")]
 mod runs;
 #[cfg(target_arch = "x86_64")]
@@ -56,7 +55,6 @@ fn numbers(seed: u64) -> impl FnMut() -> u64 {
 fn main() {
     let layers = trunk::layers();
     check::all::<units::Maddubs>(&layers);
-    check::all::<units::Madd>(&layers);
     check::all::<units::Vnni256>(&layers);
     check::all::<units::Vnni512>(&layers);
     println!("8-bit kernels: same results as plain loops");

@@ -4,15 +4,16 @@ use gstdensepose::kernels::{
     Clamp,
     depthwise::Depthwise,
     gemm::{Tap, Weights, product},
+    gemm8::{Weights8, product8},
     simd::Isa,
+    simd8::Isa8,
 };
 
 use super::{
-    Scaling, numbers,
+    Scaling, depthwise, numbers,
     trunk::{Band, Layer, Shape},
     units::Unit,
 };
-use super::{depthwise, product as bytes};
 
 /// Bytes that stay in the cache.
 const CACHED: usize = 384 << 10;
@@ -114,59 +115,52 @@ pub fn float(isa: Isa, layer: Layer) -> Run {
     }
 }
 
-/// `None` where the processor lacks the instructions, or there are too few channels for them.
-pub fn int8<U: Unit + 'static>(layer: Layer) -> Option<Run> {
-    if !U::is_available() {
+/// `None` for other layers than pointwise ones.
+pub fn pointwise(isa: Isa8, layer: Layer) -> Option<Run> {
+    let Shape::Pointwise { .. } = layer.shape else { return None };
+    let (height, width, channels, results) = sizes(&layer, 3);
+    let mut random = numbers(1);
+    let mut input = Picture::new((0..height * width * channels).map(|_| random() as f32), 0.0);
+    let mut out = Picture::new((0..layer.rows * layer.columns * results).map(|_| 0.0), 0.0);
+    let (line, out_line) = (width * channels, layer.columns * results);
+    let bands = layer.bands(CACHED / size_of::<f32>());
+    let weights = Weights8::pack_for(isa, channels, results, |k, c| ((k * 5 + c * 3) % 127) as f32 - 63.0, |_| 0.1);
+    let mut scratch = Vec::new();
+    Some(Box::new(move || {
+        for band in &bands {
+            let input = &input.get()[band.input.unwrap_or(band.first) * line..];
+            let out = &mut out.get()[band.output * out_line..];
+            let rows = band.count * layer.columns;
+            product8(&weights, input, rows, out, None, Clamp::RELU6, &mut scratch);
+        }
+    }))
+}
+
+/// `None` for other layers than depthwise ones, where the processor lacks the instructions, or where there are too few
+/// channels for them.
+pub fn depthwise<U: Unit + 'static>(layer: Layer) -> Option<Run> {
+    let Shape::Depthwise { kernel, stride, channels } = layer.shape else { return None };
+    if !U::is_available() || channels < depthwise::Depthwise::<U>::BLOCK {
         return None;
     }
-    let (height, width, channels, results) = sizes(&layer, 4);
+    let (height, width, ..) = sizes(&layer, 4);
     let mut random = numbers(1);
     let mut input = Picture::new((0..(height + 4) * width * channels).map(|_| random() as u8), 0);
-    let mut out = Picture::new((0..layer.rows * layer.columns * results).map(|_| 0), 0);
-    let (line, out_line) = (width * channels, layer.columns * results);
+    let mut out = Picture::new((0..layer.rows * layer.columns * channels).map(|_| 0), 0);
+    let (line, out_line) = (width * channels, layer.columns * channels);
     let bands = layer.bands(CACHED);
-    let scaling = Scaling::new(results, 0.01, 0.0);
-    let mut scratch = Vec::new();
-    Some(match layer.shape {
-        Shape::Stem { .. } => {
-            let weights = bytes::Weights::<U>::pack(36, results, |k, c| (k * 5 + c * 3) as i8 % 64, &scaling);
-            let taps = stem(width, 4);
-            Box::new(move || {
-                let input: &[u8] = input.get();
-                for (y, out) in out.get().chunks_exact_mut(out_line).take(layer.rows).enumerate() {
-                    weights.product(&input[2 * y * line..], 8, &taps, layer.columns, out, &mut scratch);
-                }
-            })
-        }
-        Shape::Pointwise { .. } => {
-            let weight = |k: usize, c: usize| ((k * 5 + c * 3) % 127) as i8 - 63;
-            let weights = bytes::Weights::<U>::pack(channels, results, weight, &scaling);
-            let taps = [Tap { input: 0, weight: 0, length: channels }];
-            Box::new(move || {
-                for band in &bands {
-                    let input = &input.get()[band.input.unwrap_or(band.first) * line..];
-                    let out = &mut out.get()[band.output * out_line..];
-                    weights.product(input, channels, &taps, band.count * layer.columns, out, &mut scratch);
-                }
-            })
-        }
-        Shape::Depthwise { kernel, stride, .. } => {
-            if channels < depthwise::Depthwise::<U>::BLOCK {
-                return None;
+    let weight = |ky: usize, kx: usize, c: usize| ((ky * 50 + kx * 20 + c * 3) % 127) as i8 - 63;
+    let scaling = Scaling::new(channels, 0.01, 0.0);
+    let filter = depthwise::Depthwise::<U>::pack(kernel, stride, channels, weight, &scaling);
+    let padding = vec![0; line];
+    Some(Box::new(move || {
+        let input: &[u8] = input.get();
+        for band in &bands {
+            let out = &mut out.get()[band.output * out_line..];
+            for (j, out) in out.chunks_exact_mut(out_line).take(band.count).enumerate() {
+                let (rows, count) = under(input, line, &layer, band, j);
+                filter.row(&rows[..count], kernel / 2, &padding, out);
             }
-            let weight = |ky: usize, kx: usize, c: usize| ((ky * 50 + kx * 20 + c * 3) % 127) as i8 - 63;
-            let filter = depthwise::Depthwise::<U>::pack(kernel, stride, channels, weight, &scaling);
-            let padding = vec![0; line];
-            Box::new(move || {
-                let input: &[u8] = input.get();
-                for band in &bands {
-                    let out = &mut out.get()[band.output * out_line..];
-                    for (j, out) in out.chunks_exact_mut(out_line).take(band.count).enumerate() {
-                        let (rows, count) = under(input, line, &layer, band, j);
-                        filter.row(&rows[..count], kernel / 2, &padding, out);
-                    }
-                }
-            })
         }
-    })
+    }))
 }

@@ -2,33 +2,40 @@
 
 use std::time::{Duration, Instant};
 
-use gstdensepose::kernels::simd::Isa;
+use gstdensepose::kernels::{simd::Isa, simd8::Isa8};
 
 use super::{
-    runs::{Run, float, int8},
+    runs::{Run, depthwise, float, pointwise},
     trunk::{Layer, Shape},
-    units::{Madd, Maddubs, Unit, Vnni256, Vnni512},
+    units::{Maddubs, Vnni256, Vnni512},
 };
 
 /// Rounds that take turns, of which the median counts, and the least time that one takes.
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(1);
 
-/// From which gain of the whole trunk on a path in 8 bits would be worth its while.
+/// From which gain on 8 bits are worth their while.
 const WORTH: f64 = 1.5;
 
 /// Seconds with each kernel, `None` where there is none.
 struct Times {
     /// With AVX2, and with the best that the processor has.
     float: [Option<f64>; 2],
-    bytes: [Option<f64>; 4],
+    bytes: [Option<f64>; 3],
 }
 
 fn measure(layer: &Layer) -> Times {
     let avx2 = Isa::available().find(|isa| isa.lanes() == 8);
     let mut runs: Vec<Option<Run>> = vec![avx2.map(|isa| float(isa, *layer)), Some(float(Isa::best(), *layer))];
-    if !layer.is_float() {
-        runs.extend([int8::<Maddubs>(*layer), int8::<Madd>(*layer), int8::<Vnni256>(*layer), int8::<Vnni512>(*layer)]);
+    // With AVX2, and VNNI with vectors of both lengths.
+    for (greatest, lanes) in [(127, 8), (255, 8), (255, 16)] {
+        let isa = Isa8::available().find(|isa| (isa.greatest(), isa.lanes()) == (greatest, lanes));
+        let bytes = match (greatest, lanes) {
+            (127, _) => depthwise::<Maddubs>(*layer),
+            (_, 8) => depthwise::<Vnni256>(*layer),
+            _ => depthwise::<Vnni512>(*layer),
+        };
+        runs.push(isa.and_then(|isa| pointwise(isa, *layer)).or(bytes));
     }
     let mut once: Vec<u32> = Vec::new();
     for run in runs.iter_mut() {
@@ -43,7 +50,7 @@ fn measure(layer: &Layer) -> Times {
         }
         once.push(times);
     }
-    let mut seconds = vec![Vec::new(); 6];
+    let mut seconds = vec![Vec::new(); 5];
     for _ in 0..ROUNDS {
         for (i, run) in runs.iter_mut().enumerate() {
             if let Some(run) = run {
@@ -58,10 +65,10 @@ fn measure(layer: &Layer) -> Times {
         seconds.get(seconds.len() / 2).copied()
     });
     let mut next = || median.next().flatten();
-    Times { float: [next(), next()], bytes: [next(), next(), next(), next()] }
+    Times { float: [next(), next()], bytes: [next(), next(), next()] }
 }
 
-/// A sum of times of float kernels over that of 8-bit kernels, separately for pointwise and depthwise layers.
+/// Sums of times of float kernels and of 8-bit kernels, of pointwise, depthwise and other layers.
 #[derive(Default, Clone, Copy)]
 struct Sum {
     float: [f64; 3],
@@ -75,16 +82,16 @@ pub fn print(layers: &[Layer]) {
         Isa::best()
     );
     println!(
-        "{:<38}{:>6}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
-        "layer", "count", "AVX2", "best", "maddubs", "madd", "VNNI-256", "VNNI-512"
+        "{:<38}{:>6}{:>10}{:>10}{:>10}{:>10}{:>10}",
+        "layer", "count", "AVX2", "best", "AVX2", "VNNI-256", "VNNI-512"
     );
-    let mut sums = [Sum::default(); 5];
+    let mut sums = [Sum::default(); 4];
     let mut multiplications = 0;
     for layer in layers {
         let times = measure(layer);
         multiplications += layer.count * layer.multiplications();
         let [avx2, best] = times.float;
-        let base = [avx2, avx2, best, best];
+        let base = [avx2, best, best];
         let microseconds = |time: Option<f64>| time.map_or("-".into(), |time| format!("{:.1}", time * 1e6));
         print!("{:<38}{:>6}{:>10}{:>10}", name(layer), layer.count, microseconds(avx2), microseconds(best));
         for (float, bytes) in base.iter().zip(times.bytes) {
@@ -93,15 +100,15 @@ pub fn print(layers: &[Layer]) {
         }
         println!();
         let kind = match layer.shape {
-            _ if layer.is_float() => 2,
+            Shape::Pointwise { .. } => 0,
             Shape::Depthwise { .. } => 1,
-            _ => 0,
+            Shape::Stem { .. } => 2,
         };
-        let [maddubs, madd, vnni256, vnni512] = times.bytes;
+        let [avx2, vnni256, vnni512] = times.bytes;
         // Each layer with the better of both lengths of vectors.
         let vnni = vnni256.into_iter().chain(vnni512).reduce(f64::min);
-        let chosen = [maddubs, madd, vnni256, vnni512.or(vnni256), vnni];
-        for ((sum, bytes), float) in sums.iter_mut().zip(chosen).zip(base.into_iter().chain([best])) {
+        let chosen = [avx2, vnni256, vnni512.or(vnni256), vnni];
+        for ((sum, bytes), float) in sums.iter_mut().zip(chosen).zip(base.into_iter().chain([base[2]])) {
             let Some(float) = float else { continue };
             sum.float[kind] += float * layer.count as f64;
             sum.bytes[kind] += bytes.unwrap_or(float) * layer.count as f64;
@@ -109,19 +116,19 @@ pub fn print(layers: &[Layer]) {
     }
     println!("\nAll layers of the trunk ({:.0} million multiplications), one thread:\n", multiplications as f64 / 1e6);
     println!(
-        "{:<28}{:>12}{:>12}{:>12}{:>12}{:>12}  at least {WORTH}",
-        "", "float32, ms", "8 bits, ms", "pointwise", "depthwise", "trunk"
+        "{:<28}{:>14}{:>14}{:>12}{:>12}  at least {WORTH}",
+        "", "float32, ms", "8 bits, ms", "pointwise", "depthwise"
     );
-    let labels = [Maddubs::NAME, Madd::NAME, Vnni256::NAME, Vnni512::NAME, "VNNI, better of both"];
-    for (label, sum) in labels.iter().zip(sums) {
-        let (float, bytes) = (sum.float.iter().sum::<f64>(), sum.bytes.iter().sum::<f64>());
+    for (label, sum) in ["AVX2", "VNNI, 256 bits", "VNNI, 512 bits", "VNNI, better of both"].iter().zip(sums) {
         let [pointwise, depthwise] = [0, 1].map(|kind| sum.float[kind] / sum.bytes[kind]);
+        let verdict = |ratio: f64| if ratio >= WORTH { "yes" } else { "no" };
+        let times = |sums: [f64; 3]| format!("{:.1} + {:.1}", sums[0] * 1e3, sums[1] * 1e3);
         println!(
-            "{label:<28}{:>12.2}{:>12.2}{pointwise:>12.2}{depthwise:>12.2}{:>12.2}  {}",
-            float * 1e3,
-            bytes * 1e3,
-            float / bytes,
-            if float / bytes >= WORTH { "yes" } else { "no" }
+            "{label:<28}{:>14}{:>14}{pointwise:>12.2}{depthwise:>12.2}  {}, {}",
+            times(sum.float),
+            times(sum.bytes),
+            verdict(pointwise),
+            verdict(depthwise)
         );
     }
 }
@@ -130,7 +137,6 @@ fn name(layer: &Layer) -> String {
     let Layer { rows, columns, .. } = layer;
     match layer.shape {
         Shape::Stem { channels } => format!("{rows}x{columns} dense 3x3/2 3->{channels}"),
-        Shape::Pointwise { depth, columns: 15 } => format!("{rows}x{columns} {depth}->15 (stays float)"),
         Shape::Pointwise { depth, columns: results } => format!("{rows}x{columns} {depth}->{results}"),
         Shape::Depthwise { channels, kernel, stride } => {
             format!("{rows}x{columns} depthwise {channels} {kernel}x{kernel}/{stride}")

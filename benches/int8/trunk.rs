@@ -113,11 +113,6 @@ impl Layer {
         Self { shape, rows, columns, block: None, within: (false, false), count: 1 }
     }
 
-    /// Whether the result stays float: where it is the network's.
-    pub fn is_float(&self) -> bool {
-        matches!(self.shape, Shape::Pointwise { columns: 15, .. })
-    }
-
     pub fn multiplications(&self) -> usize {
         self.rows
             * self.columns

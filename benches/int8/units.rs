@@ -1,18 +1,18 @@
-//! The instructions for 8-bit arithmetic of x86-64 processors, behind one trait.
+//! The instructions for depthwise convolution in 8 bits on x86-64 processors, behind one trait.
 //!
-//! A vector has 32-bit lanes. A lane of activations or weights is a *unit* of a few factors side by side: four bytes, or
-//! two 16-bit numbers. One step multiplies units and adds the products to a lane's 32-bit sum. What this module, `product`
-//! and `depthwise` say of safety is as in `gstdensepose::kernels::simd`: who has a value has the instructions.
+//! A vector has 32-bit lanes. A lane of activations or weights is a *unit* of four bytes side by side. One step multiplies units and adds the products to a lane's 32-bit sum. What this module and
+//! `depthwise` say of safety is as in `gstdensepose::kernels::simd`: who has a value has the instructions.
 
 use std::arch::x86_64::*;
+
+/// Factors in a unit.
+pub const FACTORS: usize = 4;
 
 /// Sums, or units of factors.
 pub trait Unit: Copy {
     const NAME: &'static str;
     /// 32-bit lanes.
     const LANES: usize;
-    /// Factors in a unit: four of 8 bits, or two of 16.
-    const FACTORS: usize;
     /// Whether there are 32 registers, not 16.
     const MANY_REGISTERS: bool;
     /// The weights' greatest magnitude for which no step overflows.
@@ -23,14 +23,9 @@ pub trait Unit: Copy {
     /// # Safety
     /// The processor has the instructions; `LANES` lanes can be read.
     unsafe fn load(from: *const i32) -> Self;
-    /// One unit in all lanes.
-    ///
-    /// # Safety
-    /// The processor has the instructions; 4 bytes can be read.
-    unsafe fn broadcast(from: *const u8) -> Self;
     /// `self + activations * weights`.
     fn add_products(self, activations: Self, weights: Self) -> Self;
-    /// Units of the same channel's bytes at several places (at most `FACTORS`; other factors are zeros), for those
+    /// Units of the same channel's bytes at several places (at most [`FACTORS`]; other factors are zeros), for those
     /// channels of `4 * LANES` that [`channel_of`] tells for one `half`.
     ///
     /// # Safety
@@ -41,11 +36,6 @@ pub trait Unit: Copy {
     /// # Safety
     /// `LANES` scales can be read.
     unsafe fn rescale(self, scale: *const f32, zero: f32) -> Self;
-    /// Writes lanes as bytes, with saturation: the first 8, or all.
-    ///
-    /// # Safety
-    /// So many bytes can be written.
-    unsafe fn store(self, to: *mut u8, is_whole: bool);
     /// 16-bit numbers, with saturation, of what [`Self::interleave`] separated.
     fn narrow(parts: [Self; 2]) -> Self;
     /// Writes both halves' 16-bit numbers as bytes in the order of channels, with saturation.
@@ -75,17 +65,14 @@ pub fn channel_of(half: usize, part: usize, lane: usize) -> usize {
     lane / 4 * 16 + half * 8 + part * 4 + lane % 4
 }
 
-/// A unit of weights, `U::FACTORS` of them.
-pub fn unit<U: Unit>(weight: impl Fn(usize) -> i8) -> i32 {
-    match U::FACTORS {
-        4 => i32::from_le_bytes([0, 1, 2, 3].map(|i| weight(i) as u8)),
-        _ => i32::from(weight(1)) << 16 | i32::from(weight(0)) & 0xffff,
-    }
+/// A unit of weights.
+pub fn unit(weight: impl Fn(usize) -> i8) -> i32 {
+    i32::from_le_bytes([0, 1, 2, 3].map(|i| weight(i) as u8))
 }
 
 /// The parts that vectors of 256 bits have in common.
 macro_rules! ymm {
-    ($name:ident, $label:literal, [$($feature:tt),+], $features:literal, factors $factors:literal, many $many:literal,
+    ($name:ident, $label:literal, [$($feature:tt),+], $features:literal, many $many:literal,
      greatest $greatest:literal, |$sum:ident, $a:ident, $w:ident| $step:expr) => {
         #[derive(Clone, Copy)]
         pub struct $name(__m256i);
@@ -95,7 +82,6 @@ macro_rules! ymm {
         impl Unit for $name {
             const NAME: &'static str = $label;
             const LANES: usize = 8;
-            const FACTORS: usize = $factors;
             const MANY_REGISTERS: bool = $many;
             const GREATEST: i8 = $greatest;
 
@@ -105,10 +91,6 @@ macro_rules! ymm {
             #[inline(always)]
             unsafe fn load(from: *const i32) -> Self {
                 Self(unsafe { _mm256_loadu_si256(from.cast()) })
-            }
-            #[inline(always)]
-            unsafe fn broadcast(from: *const u8) -> Self {
-                Self(unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) })
             }
             #[inline(always)]
             fn add_products(self, activations: Self, weights: Self) -> Self {
@@ -127,10 +109,7 @@ macro_rules! ymm {
                         0 => (_mm256_unpacklo_epi8(a, b), _mm256_unpacklo_epi8(c, d)),
                         _ => (_mm256_unpackhi_epi8(a, b), _mm256_unpackhi_epi8(c, d)),
                     };
-                    match $factors {
-                        4 => [Self(_mm256_unpacklo_epi16(ab, cd)), Self(_mm256_unpackhi_epi16(ab, cd))],
-                        _ => [Self(_mm256_unpacklo_epi8(ab, c)), Self(_mm256_unpackhi_epi8(ab, c))],
-                    }
+                    [Self(_mm256_unpacklo_epi16(ab, cd)), Self(_mm256_unpackhi_epi16(ab, cd))]
                 }
             }
             #[inline(always)]
@@ -138,14 +117,6 @@ macro_rules! ymm {
                 unsafe {
                     let sum = _mm256_cvtepi32_ps(self.0);
                     Self(_mm256_cvtps_epi32(_mm256_fmadd_ps(sum, _mm256_loadu_ps(scale), _mm256_set1_ps(zero))))
-                }
-            }
-            #[inline(always)]
-            unsafe fn store(self, to: *mut u8, _is_whole: bool) {
-                unsafe {
-                    let halves = (_mm256_castsi256_si128(self.0), _mm256_extracti128_si256::<1>(self.0));
-                    let words = _mm_packs_epi32(halves.0, halves.1);
-                    _mm_storel_epi64(to.cast(), _mm_packus_epi16(words, words));
                 }
             }
             #[inline(always)]
@@ -166,16 +137,12 @@ macro_rules! ymm {
 }
 
 // Two products of bytes add up in 16 bits, with saturation: weights of 7 bits are safe (2 * 255 * 64 < 2^15).
-ymm!(Maddubs, "maddubs, 7-bit weights", ["avx2", "fma"], "avx2,fma", factors 4, many false, greatest 64, |sum, a, w| {
+ymm!(Maddubs, "maddubs, 7-bit weights", ["avx2", "fma"], "avx2,fma", many false, greatest 64, |sum, a, w| {
     let words = _mm256_maddubs_epi16(a, w);
     _mm256_add_epi32(sum, _mm256_madd_epi16(words, _mm256_set1_epi16(1)))
 });
-// Exact: bytes are widened first.
-ymm!(Madd, "madd, 16-bit factors", ["avx2", "fma"], "avx2,fma", factors 2, many false, greatest 127, |sum, a, w| {
-    _mm256_add_epi32(sum, _mm256_madd_epi16(a, w))
-});
 ymm!(Vnni256, "VNNI, 256 bits", ["avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512vnni"],
-     "avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni", factors 4, many true, greatest 127, |sum, a, w| {
+     "avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni", many true, greatest 127, |sum, a, w| {
     _mm256_dpbusd_epi32(sum, a, w)
 });
 
@@ -186,7 +153,6 @@ pub struct Vnni512(__m512i);
 impl Unit for Vnni512 {
     const NAME: &'static str = "VNNI, 512 bits";
     const LANES: usize = 16;
-    const FACTORS: usize = 4;
     const MANY_REGISTERS: bool = true;
     const GREATEST: i8 = 127;
 
@@ -196,10 +162,6 @@ impl Unit for Vnni512 {
     #[inline(always)]
     unsafe fn load(from: *const i32) -> Self {
         Self(unsafe { _mm512_loadu_si512(from.cast()) })
-    }
-    #[inline(always)]
-    unsafe fn broadcast(from: *const u8) -> Self {
-        Self(unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) })
     }
     #[inline(always)]
     fn add_products(self, activations: Self, weights: Self) -> Self {
@@ -225,16 +187,6 @@ impl Unit for Vnni512 {
         unsafe {
             let sum = _mm512_cvtepi32_ps(self.0);
             Self(_mm512_cvtps_epi32(_mm512_fmadd_ps(sum, _mm512_loadu_ps(scale), _mm512_set1_ps(zero))))
-        }
-    }
-    #[inline(always)]
-    unsafe fn store(self, to: *mut u8, is_whole: bool) {
-        unsafe {
-            let bytes = _mm512_cvtusepi32_epi8(_mm512_max_epi32(self.0, _mm512_setzero_si512()));
-            match is_whole {
-                true => _mm_storeu_si128(to.cast(), bytes),
-                false => _mm_storel_epi64(to.cast(), bytes),
-            }
         }
     }
     #[inline(always)]

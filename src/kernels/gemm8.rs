@@ -281,7 +281,16 @@ unsafe fn round<B: Bytes>(input: *const f32, count: usize, least: f32, inverse: 
         }
         let zero = B::Floats::splat(0.0);
         let (least, inverse) = (B::Floats::splat(least), B::Floats::splat(inverse));
-        for vector in 0..count.div_ceil(lanes) {
+        let fours = count / (4 * lanes);
+        for four in 0..fours {
+            let mut values = [zero; 4];
+            for i in 0..4 {
+                let at = (four * 4 + i) * lanes;
+                values[i] = B::Floats::load(input.add(at)).sub(least).mul_add(inverse, zero);
+            }
+            B::store_four(values, to.add(four * 4 * lanes));
+        }
+        for vector in 4 * fours..count.div_ceil(lanes) {
             let at = first_of(vector, lanes, count);
             B::store(B::Floats::load(input.add(at)).sub(least).mul_add(inverse, zero), to.add(at));
         }

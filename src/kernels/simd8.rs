@@ -33,6 +33,17 @@ pub trait Bytes: Copy {
     /// # Safety
     /// A byte for each lane can be written.
     unsafe fn store(values: Self::Floats, to: *mut u8);
+    /// Like [`Self::store`], four vectors one after the other.
+    ///
+    /// # Safety
+    /// A byte for each lane of all of them can be written.
+    #[inline(always)]
+    unsafe fn store_four(values: [Self::Floats; 4], to: *mut u8) {
+        for i in 0..4 {
+            // SAFETY: the caller's promise.
+            unsafe { Self::store(values[i], to.add(i * Self::Floats::LANES)) }
+        }
+    }
     fn least(values: Self::Floats) -> f32;
     fn greatest(values: Self::Floats) -> f32;
 
@@ -264,6 +275,17 @@ mod x86 {
                     }
                 }
                 #[inline(always)]
+                unsafe fn store_four([a, b, c, d]: [Avx2; 4], to: *mut u8) {
+                    unsafe {
+                        let (a, b) = (_mm256_cvtps_epi32(a.0), _mm256_cvtps_epi32(b.0));
+                        let (c, d) = (_mm256_cvtps_epi32(c.0), _mm256_cvtps_epi32(d.0));
+                        let bytes = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+                        // Packing goes by parts of 128 bits.
+                        let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+                        _mm256_storeu_si256(to.cast(), _mm256_permutevar8x32_epi32(bytes, order));
+                    }
+                }
+                #[inline(always)]
                 fn least(values: Avx2) -> f32 {
                     unsafe {
                         let v = _mm_min_ps(_mm256_castps256_ps128(values.0), _mm256_extractf128_ps::<1>(values.0));
@@ -331,6 +353,16 @@ mod x86 {
             unsafe {
                 let whole = _mm512_max_epi32(_mm512_cvtps_epi32(values.0), _mm512_setzero_si512());
                 _mm_storeu_si128(to.cast(), _mm512_cvtusepi32_epi8(whole));
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_four([a, b, c, d]: [Avx512; 4], to: *mut u8) {
+            unsafe {
+                let (a, b) = (_mm512_cvtps_epi32(a.0), _mm512_cvtps_epi32(b.0));
+                let (c, d) = (_mm512_cvtps_epi32(c.0), _mm512_cvtps_epi32(d.0));
+                let bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+                let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+                _mm512_storeu_si512(to.cast(), _mm512_permutexvar_epi32(order, bytes));
             }
         }
         #[inline(always)]

@@ -7,7 +7,7 @@ use crate::kernels::gemm8::{Weights8, product8};
 
 /// Channels in and out from which on 8 bits are faster: rounding a pixel costs as much as a few results.
 const LEAST_DEPTH: usize = 16;
-const LEAST_COLUMNS: usize = 16;
+const LEAST_COLUMNS: usize = 24;
 
 /// In what a product is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

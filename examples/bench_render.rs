@@ -1,7 +1,7 @@
 //! How long drawing takes: milliseconds per picture, median, for every style and pixel layout.
 //!
-//! `cargo run --release --example bench_render [-- WIDTHxHEIGHT]`; two people that fill most of the picture, one core.
-//! Then every effect and preset.
+//! `cargo run --release --example bench_render [-- WIDTHxHEIGHT]`; one person, then two that fill most of the picture; one
+//! core. After the styles every effect and preset.
 //! The last columns draw on RGB with each canvas, and compare RGB with copying the picture once.
 
 use std::hint::black_box;
@@ -91,29 +91,32 @@ fn main() {
         eprintln!("usage: bench_render [WIDTHxHEIGHT]");
         std::process::exit(2);
     };
-    let (fw, fh) = (w / 2, h);
-    let persons = [figure(1, 0, 0, fw, fh), figure(2, fw as i32, 0, fw, fh)];
-    let body = persons.iter().flat_map(|p| p.iuv.data().chunks(3)).filter(|p| p[0] != 0).count();
-
     let (source, mut target) = (vec![90u8; w * h * 3], vec![0u8; w * h * 3]);
     let copy = median(|| black_box(&mut target).copy_from_slice(black_box(&source)));
-    println!(
-        "{w}x{h}, {:.0} % of it body; copying the picture (RGB): {copy:.2} ms\n",
-        100.0 * body as f64 / (w * h) as f64
-    );
+    println!("{w}x{h}, milliseconds; copying the picture (RGB): {copy:.2} ms");
+    let tall = h * 8 / 9;
+    let crowded = [figure(1, 0, 0, w / 2, h), figure(2, (w / 2) as i32, 0, w / 2, h)];
+    for persons in [&[figure(1, w as i32 / 3, h as i32 / 18, tall / 2, tall)], &crowded[..]] {
+        let body = persons.iter().flat_map(|p| p.iuv.data().chunks(3)).filter(|p| p[0] != 0).count();
+        let (count, share) = (persons.len(), 100.0 * body as f64 / (w * h) as f64);
+        println!("\n{count} person(s), {share:.0} % of the picture body\n");
+        measure(&cases(w, h), persons, copy);
+    }
+}
 
-    let cases = cases(w, h);
+/// Prints the table of a scene.
+fn measure(cases: &[Case], persons: &[Person], copy: f64) {
     print!("{:12}", "ms");
     cases.iter().for_each(|c| print!("{:>8}", c.name));
     println!("{:>8}{:>8}{:>8}{:>10}", "+boxes", "+gray", "+black", "RGB/copy");
     for kind in StyleKind::ALL {
         let style = Style { style: kind, ..Style::default() };
         print!("{:12}", format!("{kind:?}"));
-        let times: Vec<f64> = cases.iter().map(|c| time(c, &persons, &style)).collect();
+        let times: Vec<f64> = cases.iter().map(|c| time(c, persons, &style)).collect();
         times.iter().for_each(|t| print!("{t:8.2}"));
         let annotated = Style { boxes: true, labels: true, ..style };
         let extra = [annotated, Style { canvas: Canvas::Gray, ..style }, Style { canvas: Canvas::Black, ..style }];
-        extra.iter().for_each(|s| print!("{:8.2}", time(&cases[0], &persons, s)));
+        extra.iter().for_each(|s| print!("{:8.2}", time(&cases[0], persons, s)));
         println!("{:10.1}", times[0] / copy);
     }
     let hiding = |method| Style { hiding: Some(Hiding { method, size: 0.25, margin: 0.1 }), ..Style::default() };
@@ -121,7 +124,7 @@ fn main() {
     let presets = Preset::ALL.map(|p| (format!("{p:?}"), p.applied_to(&Style::default())));
     for (name, style) in methods.map(|m| (format!("{m:?}"), hiding(m))).into_iter().chain(presets) {
         print!("{name:20}");
-        cases.iter().for_each(|c| print!("{:8.2}", time(c, &persons, &style)));
+        cases.iter().for_each(|c| print!("{:8.2}", time(c, persons, &style)));
         println!();
     }
 }

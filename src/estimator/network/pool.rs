@@ -6,9 +6,21 @@ use tract_onnx::tract_core::internal::*;
 
 use crate::lock;
 
-/// Tensors given out, of which those that nobody holds any more are given out again.
+/// Tensors given out, of which those that nobody holds any more are given out again. Where runs differ in their numbers
+/// of items, sizes that are no longer asked for are let go.
 #[derive(Default)]
-pub struct Pool(Mutex<Vec<Arc<Tensor>>>);
+pub struct Pool(Mutex<Spare>);
+
+#[derive(Default)]
+struct Spare {
+    /// The one given out last is last.
+    tensors: Vec<Arc<Tensor>>,
+    /// Most numbers that were held at the same time.
+    peak: usize,
+}
+
+/// How much more than was ever held at the same time may be kept: layers of one run have different sizes.
+const SLACK: usize = 3;
 
 impl Pool {
     /// What `fill` makes of tensors of floats of these shapes, whose content may be anything.
@@ -20,7 +32,7 @@ impl Pool {
             let slices = views.iter_mut().map(|view| view.as_slice_mut::<f32>());
             fill(&mut slices.collect::<TractResult<TVec<_>>>()?);
         }
-        lock(&self.0).extend(tensors.iter().cloned());
+        lock(&self.0).tensors.extend(tensors.iter().cloned());
         Ok(tensors.into_iter().map(TValue::from_const).collect())
     }
 
@@ -33,12 +45,23 @@ impl Pool {
     }
 
     fn take(&self, shape: &[usize]) -> Option<Arc<Tensor>> {
-        let mut tensors = lock(&self.0);
-        let index =
-            tensors.iter().position(|t| Arc::strong_count(t) == 1 && t.len() == shape.iter().product::<usize>())?;
-        let mut tensor = tensors.swap_remove(index);
-        Arc::get_mut(&mut tensor)?.set_shape(shape).ok()?;
-        Some(tensor)
+        let mut spare = lock(&self.0);
+        let Spare { tensors, peak } = &mut *spare;
+        let length = shape.iter().product::<usize>();
+        let is_idle = |tensor: &Arc<Tensor>| Arc::strong_count(tensor) == 1;
+        let held: usize = tensors.iter().filter(|tensor| !is_idle(tensor)).map(|tensor| tensor.len()).sum();
+        *peak = (*peak).max(held + length);
+        if let Some(index) = tensors.iter().position(|tensor| is_idle(tensor) && tensor.len() == length) {
+            let mut tensor = tensors.remove(index);
+            Arc::get_mut(&mut tensor)?.set_shape(shape).ok()?;
+            return Some(tensor);
+        }
+        let mut total: usize = length + tensors.iter().map(|tensor| tensor.len()).sum::<usize>();
+        while total > SLACK * *peak {
+            let oldest = tensors.remove(tensors.iter().position(is_idle)?);
+            total -= oldest.len();
+        }
+        None
     }
 }
 
@@ -74,5 +97,17 @@ mod tests {
         });
         let first = |value: &TValue| value.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap()[0];
         assert_eq!(both.unwrap().iter().map(first).collect::<Vec<_>>(), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn sizes_that_nobody_asks_for_any_more_are_let_go() {
+        let pool = Pool::default();
+        for length in (1..100).chain(1..100) {
+            let both = [0, 1].map(|_| pool.fill(&[tvec![length]], |outputs| outputs[0].fill(0.0)).unwrap());
+            drop(both);
+            let kept: usize = lock(&pool.0).tensors.iter().map(|tensor| tensor.len()).sum();
+            assert!(kept <= SLACK * 2 * 99, "{kept} numbers kept at {length}");
+        }
+        assert!(lock(&pool.0).tensors.iter().any(|tensor| tensor.len() == 99));
     }
 }

@@ -107,8 +107,7 @@ fuzz: ## Throw random bytes at every parser, each for SECONDS_EACH (60); needs `
 
 .PHONY: bench
 bench: ## Milliseconds per stage and frame.
-	for threads in 1 2; do \
-		cargo run --release --example bench_stages -- examples/media/astronaut.jpg --threads $$threads; done
+	cargo run --release --example bench_stages -- examples/media/astronaut.jpg --persons 1
 	cargo run --release --example bench_render
 
 .PHONY: bench-models

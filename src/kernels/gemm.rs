@@ -284,20 +284,22 @@ struct Narrow<'a>(Strip<'a>);
 struct Pair<'a>(Strip<'a>);
 struct Triple<'a>(Strip<'a>);
 
-/// As many tiles of the greatest height as there are, then one of the rest's height.
+/// As many tiles of the greatest height as there are, then one of the rest's height, with the given instructions.
 macro_rules! tiles {
-    ($strip:expr, $vectors:literal, $height:literal, [$($rest:literal)*]) => {{
+    ($set:ident, $strip:expr, $vectors:literal, $height:literal, [$($rest:literal)*]) => {{
         let strip = $strip;
         let whole = strip.rows - strip.rows % $height;
         for row in (0..whole).step_by($height) {
-            strip.tile::<V, $height, $vectors>(row);
+            strip.tile::<$set, $height, $vectors>(row);
         }
         match strip.rows % $height {
-            $($rest => strip.tile::<V, $rest, $vectors>(whole),)*
+            $($rest => strip.tile::<$set, $rest, $vectors>(whole),)*
             _ => {}
         }
     }};
 }
+
+pub(super) use tiles;
 
 impl Kernel for Narrow<'_> {
     #[inline(always)]
@@ -305,8 +307,8 @@ impl Kernel for Narrow<'_> {
         // SAFETY: the rows are the strip's.
         unsafe {
             match V::REGISTERS {
-                32 => tiles!(self.0, 1, 12, [1 2 3 4 5 6 7 8 9 10 11]),
-                _ => tiles!(self.0, 1, 8, [1 2 3 4 5 6 7]),
+                32 => tiles!(V, self.0, 1, 12, [1 2 3 4 5 6 7 8 9 10 11]),
+                _ => tiles!(V, self.0, 1, 8, [1 2 3 4 5 6 7]),
             }
         }
     }
@@ -318,8 +320,8 @@ impl Kernel for Pair<'_> {
         // SAFETY: the rows are the strip's.
         unsafe {
             match V::REGISTERS {
-                32 => tiles!(self.0, 2, 12, [1 2 3 4 5 6 7 8 9 10 11]),
-                _ => tiles!(self.0, 2, 6, [1 2 3 4 5]),
+                32 => tiles!(V, self.0, 2, 12, [1 2 3 4 5 6 7 8 9 10 11]),
+                _ => tiles!(V, self.0, 2, 6, [1 2 3 4 5]),
             }
         }
     }
@@ -331,9 +333,9 @@ impl Kernel for Triple<'_> {
         // SAFETY: the rows are the strip's.
         unsafe {
             match V::REGISTERS {
-                32 => tiles!(self.0, 3, 8, [1 2 3 4 5 6 7]),
+                32 => tiles!(V, self.0, 3, 8, [1 2 3 4 5 6 7]),
                 // Four rows would fill 16 registers, and compilers do not manage with none to spare.
-                _ => tiles!(self.0, 3, 3, [1 2]),
+                _ => tiles!(V, self.0, 3, 3, [1 2]),
             }
         }
     }

@@ -10,7 +10,7 @@
 use super::{
     Clamp,
     aligned::{Aligned, reserve},
-    gemm::panels_of,
+    gemm::{panels_of, tiles},
     simd::{Vector, first_of},
     simd8::{Bytes, Isa8, Kernel8},
 };
@@ -320,21 +320,6 @@ struct Narrow(Strip);
 struct Pair(Strip);
 struct Triple(Strip);
 
-/// As many tiles of the greatest height as there are, then one of the rest's height.
-macro_rules! tiles {
-    ($strip:expr, $vectors:literal, $height:literal, [$($rest:literal)*]) => {{
-        let strip = $strip;
-        let whole = strip.rows - strip.rows % $height;
-        for row in (0..whole).step_by($height) {
-            strip.tile::<B, $height, $vectors>(row);
-        }
-        match strip.rows % $height {
-            $($rest => strip.tile::<B, $rest, $vectors>(whole),)*
-            _ => {}
-        }
-    }};
-}
-
 /// A kernel of a strip, with tiles for 32 and for 16 registers.
 macro_rules! strips {
     ($name:ident, $vectors:literal, $many:literal $many_rest:tt, $few:literal $few_rest:tt) => {
@@ -344,8 +329,8 @@ macro_rules! strips {
                 // SAFETY: the rows are the strip's.
                 unsafe {
                     match B::REGISTERS {
-                        32 => tiles!(self.0, $vectors, $many, $many_rest),
-                        _ => tiles!(self.0, $vectors, $few, $few_rest),
+                        32 => tiles!(B, self.0, $vectors, $many, $many_rest),
+                        _ => tiles!(B, self.0, $vectors, $few, $few_rest),
                     }
                 }
             }

@@ -86,6 +86,22 @@ class Plugin:
         return answer
 
 
+class Witness:
+    """Tells when the machine gives less than it can, as virtual ones do whose cores' host is busy."""
+
+    WHOLE = 0.9  # of the peak
+
+    def __init__(self, plugin: Plugin):
+        self._plugin = plugin
+        self.peak = plugin.peak()  # the best so far: nothing but disturbances changes it
+
+    def whole(self) -> bool:
+        """Whether registers alone reach their peak now."""
+        now = self._plugin.peak()
+        self.peak = max(self.peak, now)
+        return now >= self.WHOLE * self.peak
+
+
 class OnnxRuntime:
     """The same files in ONNX Runtime's CPU provider; whole frames are not its business."""
 

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from zoo import bench_ratios, contestants, inference, macs, performance
 from zoo.bar_chart import Chart, draw
 from zoo.config import get_config
-from zoo.contestants import Case, ContestError, OnnxRuntime, Plugin, PyTorch
+from zoo.contestants import Case, ContestError, OnnxRuntime, Plugin, PyTorch, Witness
 from zoo.random_weights import random_network
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -126,6 +126,16 @@ def test_who_cannot_take_part_says_why(tmp_path, echo):
         plugin.peak()
 
 
+class _Peaks:
+    """Reaches these peaks, one after the other."""
+
+    def __init__(self, *peaks):
+        self._peaks = iter(peaks)
+
+    def peak(self):
+        return next(self._peaks)
+
+
 class _Fixed:
     """Takes as long as told, and notes its turns."""
 
@@ -142,8 +152,22 @@ def test_turns_alternate_and_medians_count(monkeypatch):
     turns = []
     a, b, c = [100, 2, 9, 3], [100, 5, 6, 4], [None] * 4
     fixed = {name: _Fixed(times, turns, name) for name, times in {"a": a, "b": b, "c": c}.items()}
-    assert bench_ratios.contest(fixed, Case("trunk", (32, 32)), 3) == {"a": 3, "b": 5}
+    assert bench_ratios.contest(fixed, Case("trunk", (32, 32)), 3, Witness(_Peaks(*[9.0] * 9))) == {"a": 3, "b": 5}
     assert "".join(turns) == "bca" + "cab" + "abc" + "bca"
+
+
+def test_turns_of_a_disturbed_machine_are_taken_again(monkeypatch):
+    monkeypatch.setattr(bench_ratios, "settle", lambda: None)
+    # The first turn loads; the second is disturbed.
+    witness = Witness(_Peaks(100.0, 98.0, 51.0, 104.0, 95.0))
+    fixed = {"plugin": _Fixed([9, 5, 2, 4], [], "plugin")}
+    assert bench_ratios.contest(fixed, Case("trunk", (32, 32)), 2, witness) == {"plugin": 3}
+    assert witness.peak == 104.0
+    # Nobody waits for ever.
+    patience = bench_ratios.PATIENCE
+    witness = Witness(_Peaks(100.0, 98.0, *[50.0] * patience))
+    fixed = {"plugin": _Fixed(list(range(patience + 1)), [], "plugin")}
+    assert bench_ratios.contest(fixed, Case("trunk", (32, 32)), 1, witness) == {"plugin": patience}
 
 
 def _figures():

@@ -367,12 +367,16 @@ def _view(picture: Picture, window, rng: np.random.Generator, anywhere: bool = F
 
 
 def _blob(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Mask of a turned rectangle or ellipse somewhere, a tenth to a third of the scene wide."""
+    """Mask of a turned rectangle or ellipse somewhere, a tenth to a third of the scene wide, or upright and as tall as a person."""
     height, width = size
     mask = np.zeros(size, np.uint8)
     centre = (float(rng.uniform(0, width)), float(rng.uniform(0, height)))
-    sides = tuple(float(s) for s in rng.uniform(0.1, 0.35, 2) * (width, height))
-    shape = (centre, sides, float(rng.uniform(0, 180)))
+    if rng.random() < 0.5:
+        sides, degrees = rng.uniform(0.1, 0.35, 2) * (width, height), rng.uniform(0, 180)
+    else:  # a pillar, a tree, a bottle: an outline alone makes nobody
+        tall = height * rng.uniform(0.3, 0.9)
+        sides, degrees = np.array([tall * rng.uniform(0.12, 0.4), tall]), rng.normal(0, 8)
+    shape = (centre, tuple(map(float, sides)), float(degrees))
     if rng.random() < 0.5:
         cv2.ellipse(mask, shape, 255, -1)
     else:

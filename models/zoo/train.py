@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from . import checkpoint, losses
 from .config import CONFIGS, get_config
 from .data import Collection, DataError, SceneBatches, batches
-from .frozen import fold_batch_norm, freeze_stages
+from .frozen import fold_batch_norm, freeze_stages, pointwise_by_onednn
 from .network import ParsingRCNN
 from .parallel import Team, train_together
 from .steps import Sampling, loss_terms
@@ -106,6 +106,7 @@ class Trainer:
         bottom_up = self.model.backbone.bottom_up
         freeze_stages(bottom_up, self.options.freeze)
         fold_batch_norm(bottom_up)
+        pointwise_by_onednn(self.model)
         self.team.share(self.model)
         self.optimizer = torch.optim.AdamW(self._groups(), fused=True)
 

@@ -8,7 +8,7 @@ import torch
 
 from zoo import checkpoint, data, train
 from zoo.config import get_config
-from zoo.frozen import fold_batch_norm, freeze_stages
+from zoo.frozen import fold_batch_norm, freeze_stages, pointwise_by_onednn
 from zoo.network import ParsingRCNN
 from zoo.steps import Sampling, loss_terms
 from zoo.tests.test_data import write_picture
@@ -108,6 +108,15 @@ def test_folding_frozen_norms_changes_nothing():
     fold_batch_norm(bottom_up)
     assert torch.allclose(model.trunk(x).features[0], before, rtol=1e-4, atol=1e-5)
     assert list(model.state_dict()) == names
+
+
+def test_who_computes_pointwise_convolutions_changes_nothing():
+    torch.manual_seed(0)
+    model = ParsingRCNN(get_config("tiny")).eval()
+    x = torch.randn(1, 3, 64, 64)
+    before = model.trunk(x).features[0]
+    pointwise_by_onednn(model)
+    assert torch.allclose(model.trunk(x).features[0], before, rtol=1e-4, atol=1e-5)
 
 
 def test_frozen_stages_get_no_gradient():

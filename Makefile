@@ -52,7 +52,7 @@ uninstall: ## Take it away again.
 	rmdir "$(DESTDIR)$(INCLUDEDIR)/gst/densepose" 2>/dev/null || true
 
 .PHONY: test
-test: dependencies lint test-rust test-analytics test-backend test-zoo ## Everything that CI runs.
+test: dependencies lint test-rust test-neon test-analytics test-backend test-zoo ## Everything that CI runs.
 
 .PHONY: dependencies
 dependencies:
@@ -69,6 +69,10 @@ test-rust: ## The plugin's tests: units, harness, real pipelines, Python reader,
 	cargo build --release --all-targets
 	G_DEBUG=fatal_warnings cargo test --release --all-targets
 	cargo test --release --doc
+
+.PHONY: test-neon
+test-neon: ## ARM's vectors, on other processors under an emulator.
+	scripts/test_neon.sh
 
 # Debian 12 has no GStreamer 1.24, newer systems have it in libgstreamer-plugins-bad1.0-dev.
 .PHONY: test-analytics

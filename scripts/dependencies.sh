@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian or Ubuntu packages that a task needs and that are missing: `scripts/dependencies.sh build|run|test`.
+# Installs the Debian or Ubuntu packages that a task needs and that are missing: `scripts/dependencies.sh
+# build|run|test|neon`.
 # As root or with sudo it installs; otherwise it prints the command to run and stops.
 set -euo pipefail
 
@@ -8,13 +9,15 @@ run=("${build[@]}" gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plu
     gstreamer1.0-libav)
 test=("${run[@]}" gstreamer1.0-plugins-bad python3-venv python3-gi python3-gst-1.0 gir1.2-gstreamer-1.0
     gir1.2-gst-plugins-base-1.0 gir1.2-gst-rtsp-server-1.0 python3-numpy python3-opencv)
+neon=(qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
 
 case "${1:-}" in
 build) wanted=("${build[@]}") ;;
 run) wanted=("${run[@]}") ;;
 test) wanted=("${test[@]}") ;;
+neon) wanted=("${neon[@]}") ;;
 *)
-    echo "usage: scripts/dependencies.sh build|run|test" >&2
+    echo "usage: scripts/dependencies.sh build|run|test|neon" >&2
     exit 2
     ;;
 esac

@@ -22,6 +22,7 @@ from .synthesis.body import AssetError
 from .synthesis.scene import random_scene
 
 LICENCE = "rendered; assets as listed in models/README.md (non-commercial parts: charts, textures)"
+FREE = "rendered from CC0 material; poses: MakeHuman (CC0), DeepMimic (MIT), CMU Graphics Lab Motion Capture Database"
 _assets = None
 
 
@@ -40,7 +41,7 @@ def make_scene(assets, seed, number, size):
     return random_scene(assets, rng, width, height), quality
 
 
-def save_scene(folder, name, scene, quality, split="train"):
+def save_scene(folder, name, scene, quality, split="train", licence=LICENCE):
     """Writes a scene's pictures and returns its index entry."""
     folder = Path(folder)
     files = {f"{name}.jpg": (scene.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]),
@@ -51,23 +52,23 @@ def save_scene(folder, name, scene, quality, split="train"):
     height, width = scene.person.shape
     return {
         "file": f"{name}.jpg", "iuv": f"{name}.iuv.png", "person": f"{name}.person.png",
-        "width": width, "height": height, "source": "synthetic", "licence": LICENCE,
+        "width": width, "height": height, "source": "synthetic", "licence": licence,
         "boxes": scene.boxes, "ignore_boxes": scene.ignore_boxes, "complete": True, "quality": 1.0,
         "split": split, "facing": scene.facing, "repaired": False,
         "person_px": int(((scene.iuv[..., 0] > 0) & (scene.iuv[..., 0] < 255)).sum()),
     }
 
 
-def _open_assets(folder):
+def _open_assets(folder, free):
     global _assets
     cv2.setNumThreads(1)
-    _assets = Assets(folder)
+    _assets = Assets(folder, free)
 
 
 def _work(job):
-    seed, number, size, folder, split = job
+    seed, number, size, folder, split, licence = job
     scene, quality = make_scene(_assets, seed, number, size)
-    return save_scene(folder, f"s{seed:03d}_{number:06d}", scene, quality, split)
+    return save_scene(folder, f"s{seed:03d}_{number:06d}", scene, quality, split, licence)
 
 
 def main(arguments=None):
@@ -79,22 +80,24 @@ def main(arguments=None):
     parser.add_argument("--size", type=int, default=320, help="typical side in pixels; varies by a quarter (default 320)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--split", choices=("train", "val"), default="train")
+    parser.add_argument("--free", action="store_true", help="show nothing but CC0 material, so that pictures may be shown")
     options = parser.parse_args(arguments)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         index = options.out / "index.jsonl"
         done = {json.loads(line)["file"] for line in index.read_text().splitlines()} if index.exists() else set()
-        jobs = [(options.seed, n, options.size, options.out, options.split) for n in range(options.count)
+        licence = FREE if options.free else LICENCE
+        jobs = [(options.seed, n, options.size, options.out, options.split, licence) for n in range(options.count)
                 if f"s{options.seed:03d}_{n:06d}.jpg" not in done]
         with index.open("a") as lines:
             if options.workers <= 1:
-                _open_assets(options.assets)
+                _open_assets(options.assets, options.free)
                 results = map(_work, jobs)
                 _collect(results, lines, len(jobs))
             else:
-                Assets(options.assets)  # a wrong folder is reported here, not by every worker
+                Assets(options.assets, options.free)  # a wrong folder is reported here, not by every worker
                 with ProcessPoolExecutor(options.workers, initializer=_open_assets,
-                                         initargs=(options.assets,)) as pool:
+                                         initargs=(options.assets, options.free)) as pool:
                     _collect(pool.map(_work, jobs, chunksize=4), lines, len(jobs))
     except (AssetError, OSError, ValueError) as error:
         print(f"synthesize: {error}", file=sys.stderr)

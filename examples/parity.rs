@@ -109,7 +109,7 @@ fn stages(model: &Model, picture: &Image, reference: &Arrays, report: &mut Repor
     (plain.mean, plain.std) = ([0.0; 3], [1.0; 3]);
     let mut pixels = vec![0.0; 3 * size.padded_width * size.padded_height];
     Sampler::new(&plain).sample(picture, size, &Threads::one(), &mut pixels);
-    let resized = interleaved(&pixels, size);
+    let resized = unpadded(&pixels, size);
     report.largest("resized picture", &resized, &reference.get("input_resized_rgb_u8").data, 0.0);
 
     let mut trunk = Trunk::load(model, &Backend::Tract)?;
@@ -268,11 +268,10 @@ fn compare_map(what: &str, map: &IuvMap, reference: &Arrays, index: usize, repor
     report.check(what, &figure, share >= 99.5 && largest < 1.0);
 }
 
-/// (3, h, w) with padding -> (h, w, 3) without.
-fn interleaved(planes: &[f32], size: InputSize) -> Vec<f32> {
-    let area = size.padded_width * size.padded_height;
-    let places = (0..size.height).flat_map(|y| (0..size.width).map(move |x| y * size.padded_width + x));
-    places.flat_map(|i| [0, 1, 2].map(|c| planes[c * area + i])).collect()
+/// (padded height, padded width, 3) -> (height, width, 3).
+fn unpadded(pixels: &[f32], size: InputSize) -> Vec<f32> {
+    let rows = pixels.chunks_exact(3 * size.padded_width).take(size.height);
+    rows.flat_map(|row| row[..3 * size.width].to_vec()).collect()
 }
 
 fn map(array: &Array, stride: usize) -> FeatureMap<'_> {

@@ -36,8 +36,7 @@ fn sampled(caps: &gst::Caps, buffer: &gst::Buffer) -> Vec<f32> {
     let size = InputSize::new(info.width() as usize, info.height() as usize, 64, input);
     let mut tensor = vec![0.0; 3 * size.padded_width * size.padded_height];
     Sampler::new(input).sample(&gstdensepose::video::image(&frame).unwrap(), size, &Threads::one(), &mut tensor);
-    let plane = size.padded_width * size.padded_height;
-    tensor.iter().enumerate().map(|(i, v)| v * input.std[i / plane]).collect()
+    tensor.iter().enumerate().map(|(i, v)| v * input.std[i % 3]).collect()
 }
 
 fn mean_difference(a: &[f32], b: &[f32]) -> f32 {

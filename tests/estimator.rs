@@ -103,7 +103,7 @@ fn the_picture_is_resized_and_normalised() {
     let area = size.padded_width * size.padded_height;
     let mut tensor = vec![f32::NAN; 3 * area];
     Sampler::new(&model.manifest().input).sample(&image, size, &Threads::one(), &mut tensor);
-    assert_close("input", &tensor, &reference.get("input").data, 1e-6);
+    assert_close("input", &tensor, &reference.channels_last("input").data, 1e-6);
 
     let mut plain = model.manifest().input.clone();
     (plain.mean, plain.std) = ([0.0; 3], [1.0; 3]);
@@ -112,7 +112,7 @@ fn the_picture_is_resized_and_normalised() {
     assert_eq!(resized.shape, [size.height, size.width, 3]);
     for (i, want) in resized.data.iter().enumerate() {
         let (c, x, y) = (i % 3, i / 3 % size.width, i / 3 / size.width);
-        assert_eq!(tensor[c * area + y * size.padded_width + x], *want, "channel {c} at {x}, {y}");
+        assert_eq!(tensor[(y * size.padded_width + x) * 3 + c], *want, "channel {c} at {x}, {y}");
     }
 }
 
@@ -126,7 +126,7 @@ fn the_trunk_computes_what_pytorch_does() {
         trunk.prepare(model.manifest(), (size.padded_width, size.padded_height), &threads).unwrap();
         // Twice, since runs must not leave anything behind.
         for _ in 0..2 {
-            trunk.input().copy_from_slice(&reference.get("input").data);
+            trunk.input().copy_from_slice(&reference.channels_last("input").data);
             let pyramid = trunk.run().unwrap();
             for (map, name) in pyramid.features(model.manifest()).iter().zip(FEATURES) {
                 assert_close(name, map.data, &reference.channels_last(name).data, 1e-5);
@@ -714,7 +714,7 @@ fn a_model_in_8_bits_computes_what_the_float_one_does() {
     let size = input_size(&model);
     let mut trunk = Trunk::load(&model, &backend()).unwrap();
     trunk.prepare(model.manifest(), (size.padded_width, size.padded_height), &threads).unwrap();
-    trunk.input().copy_from_slice(&reference.get("input").data);
+    trunk.input().copy_from_slice(&reference.channels_last("input").data);
     let pyramid = trunk.run().unwrap();
     for (map, name) in pyramid.features(model.manifest()).iter().zip(FEATURES) {
         let off = relative_rms(map.data, &reference.channels_last(name).data);

@@ -167,8 +167,13 @@ impl Estimator {
     }
 
     fn run(&mut self, image: &Image, tracker: &mut Tracker, boxes: Option<&[Rect]>) -> Result<Vec<Person>> {
+        self.prepare(image.width(), image.height())?;
+        // Every stage shares out its work: from one of the threads, so that the others are still awake.
+        self.threads.1.clone().within(|| self.run_stages(image, tracker, boxes))
+    }
+
+    fn run_stages(&mut self, image: &Image, tracker: &mut Tracker, boxes: Option<&[Rect]>) -> Result<Vec<Person>> {
         let (width, height) = (image.width(), image.height());
-        self.prepare(width, height)?;
         let size = self.input_size(width, height);
         let (threshold, most) = self.limits();
         let Self { manifest, sampler, trunk, box_head, densepose_head, threads: (_, threads), timings, .. } = self;

@@ -161,7 +161,14 @@ impl engine::Program for Program {
         let (session, options) = guarded(create).map_err(|problem| network.fail(problem))?;
         let wanted = network.outputs.iter().fold(OutputSelector::no_default(), |wanted, (name, _)| wanted.with(name));
         let options = options.with_outputs(wanted);
-        let mut runner = Runner { network: self.network.clone(), item: self.item, session, options, items: Vec::new() };
+        let mut runner = Runner {
+            network: self.network.clone(),
+            item: self.item,
+            session,
+            options,
+            items: Vec::new(),
+            turned: Vec::new(),
+        };
         // Memory is laid out, and kernels of accelerators are compiled, in the first run.
         engine::Runner::input(&mut runner, 1);
         engine::Runner::run(&mut runner)?;
@@ -177,6 +184,8 @@ struct Runner {
     options: RunOptions<HasSelectedOutputs>,
     /// In the layout asked for.
     items: Vec<f32>,
+    /// The same, channels first.
+    turned: Vec<f32>,
 }
 
 impl Runner {
@@ -201,13 +210,17 @@ impl engine::Runner for Runner {
     }
 
     fn run(&mut self) -> Result<Vec<Box<dyn engine::Output>>> {
-        let items = std::mem::take(&mut self.items);
+        let (items, mut turned) = (std::mem::take(&mut self.items), std::mem::take(&mut self.turned));
         let [channels, rows, columns] = self.item;
         let outputs = match self.network.input {
             Layout::ChannelsFirst => self.run_items(&items),
-            Layout::ChannelsLast => self.run_items(&transposed(&items, (rows * columns, channels))),
+            Layout::ChannelsLast => {
+                turned.resize(items.len(), 0.0);
+                transpose(&items, (rows * columns, channels), &mut turned);
+                self.run_items(&turned)
+            }
         };
-        self.items = items;
+        (self.items, self.turned) = (items, turned);
         outputs
     }
 }
@@ -252,10 +265,16 @@ impl engine::Output for Output {
 }
 
 /// Each matrix of so many rows and columns transposed, one after the other.
-fn transposed(values: &[f32], (rows, columns): (usize, usize)) -> Vec<f32> {
+fn transposed(values: &[f32], size: (usize, usize)) -> Vec<f32> {
+    let mut out = vec![0.0; values.len()];
+    transpose(values, size, &mut out);
+    out
+}
+
+/// Fills `out` with each matrix of so many rows and columns transposed, one after the other.
+fn transpose(values: &[f32], (rows, columns): (usize, usize), out: &mut [f32]) {
     /// Rows and columns of a piece that stays in the cache.
     const PIECE: usize = 32;
-    let mut out = vec![0.0; values.len()];
     let area = (rows * columns).max(1);
     for (from, to) in values.chunks_exact(area).zip(out.chunks_exact_mut(area)) {
         for top in (0..rows).step_by(PIECE) {
@@ -268,7 +287,6 @@ fn transposed(values: &[f32], (rows, columns): (usize, usize)) -> Vec<f32> {
             }
         }
     }
-    out
 }
 
 /// ONNX Runtime, loaded on the first call; one that failed may be tried again.

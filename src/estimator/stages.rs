@@ -28,7 +28,7 @@ impl Trunk {
         let levels = manifest.rpn.levels.iter().flat_map(|l| [&l.objectness, &l.deltas]);
         let outputs = manifest.features.iter().map(|f| &f.output).chain(levels);
         let outputs: Vec<_> = outputs.map(|name| (&**name, Layout::ChannelsLast)).collect();
-        let graph = engine::load(backend, model.trunk(), (&manifest.input.name, Layout::ChannelsFirst), &outputs)?;
+        let graph = engine::load(backend, model.trunk(), (&manifest.input.name, Layout::ChannelsLast), &outputs)?;
         Ok(Self { graph, ready: None })
     }
 
@@ -59,7 +59,7 @@ impl Trunk {
         self.ready.as_mut().map(|(_, runner)| runner.profiled()).unwrap_or_default()
     }
 
-    /// Input (3, height, width) of the size prepared for; empty before.
+    /// Input (height, width, 3) of the size prepared for; empty before.
     pub fn input(&mut self) -> &mut [f32] {
         self.ready.as_mut().map(|(_, runner)| runner.input(1)).unwrap_or_default()
     }
@@ -244,7 +244,9 @@ impl BoxHead {
     pub fn judge(&mut self, features: &[FeatureMap], proposals: &[Scored], timings: &Timings) -> Result<Vec<Verdict>> {
         let boxes: Vec<Rect> = proposals.iter().map(|proposal| proposal.rect).collect();
         let mut verdicts = Vec::with_capacity(boxes.len());
-        for boxes in boxes.chunks(self.head.at_once()) {
+        // As many in each run, so that its memory is that of the run before.
+        let runs = boxes.len().div_ceil(self.head.at_once()).max(1);
+        for boxes in boxes.chunks(boxes.len().div_ceil(runs).max(1)) {
             let outputs = self.head.run(features, boxes, timings, (Stage::BoxPooling, Stage::BoxHead))?;
             let (logits, deltas) = (&outputs[0], &outputs[1]);
             let logits = logits.data().chunks_exact(logits.dims()[1]);

@@ -5,101 +5,120 @@
 use std::ops::Range;
 
 use super::InputSize;
+use super::across::{Across, PIXEL, ROWS};
+use super::colours::{Bytes, Colours};
 use super::filter::{Filter, Resize};
-use super::mix::{PIXEL, ROWS, interleave, lane, mix_pixels, mix_rows, needed};
+use super::mix::{interleave, lane, mix_rows};
 use crate::image::{Component, Image, Layout, Plane};
 
-/// How one component of a picture is resized.
+/// How components of a picture that are resized together are.
 pub struct Axes {
-    across: Filter,
-    down: Filter,
-}
-
-impl Axes {
-    /// One for each component of a picture.
-    pub fn of(layout: &Layout, size: InputSize) -> Vec<Self> {
-        let axes =
-            wanted(layout, size).map(|[across, down]| Self { across: Filter::new(across), down: Filter::new(down) });
-        axes.collect()
-    }
-
-    /// Whether `axes` are those of such pictures.
-    pub fn fit(axes: &[Self], layout: &Layout, size: InputSize) -> bool {
-        axes.iter().map(|axes| [axes.across.resize, axes.down.resize]).eq(wanted(layout, size))
-    }
-}
-
-fn wanted(layout: &Layout, size: InputSize) -> impl Iterator<Item = [Resize; 2]> + '_ {
-    layout.components.iter().map(move |c| {
-        [Resize::new(layout.width, c.shift_x, size.width), Resize::new(layout.height, c.shift_y, size.height)]
-    })
-}
-
-/// Makes rows of the result, one after the other.
-pub struct Resampler {
     source: Source,
-    window: Window,
-    /// A row of the result, if it is one of pixels.
-    mixed: Vec<u8>,
-    scratch: Scratch,
+    across: Across,
+    down: Filter,
 }
 
 /// What is resized together.
 #[derive(Clone, Copy)]
 enum Source {
-    /// Components side by side in pixels of `step` bytes, the first of which is at `start` in a row: the components are
-    /// those at `lanes`.
-    Pixels { step: usize, start: usize, lanes: [usize; 3] },
+    /// All components, side by side in pixels, the first byte of which is at this offset in a row.
+    Pixels(usize),
     /// The component of this index.
     Samples(usize),
 }
 
-impl Resampler {
-    /// Those that make all components of the rows `rows` of the result.
-    pub fn all(layout: &Layout, axes: &[Axes], rows: Range<usize>) -> Vec<Self> {
-        let new = |source: Source, axes: &Axes| {
-            let width = axes.across.resize.wanted;
-            let (stride, batch, mixed) = match source {
-                Source::Pixels { .. } => (width.next_multiple_of(2) * PIXEL, ROWS, width * PIXEL),
-                Source::Samples(_) => (width, ROWS * PIXEL, 0),
-            };
-            let window = Window::new(&axes.down, rows.clone(), stride, batch);
-            Self { source, window, mixed: vec![0; mixed], scratch: Scratch::default() }
+impl Axes {
+    /// Those for all components of a picture, which become the network's channels in the order that `colours` say.
+    pub fn of(layout: &Layout, size: InputSize, colours: &Colours) -> Vec<Self> {
+        let new = |component: &Component, source: Source, step: usize, lanes: &[usize]| Self {
+            source,
+            across: Across::new(Resize::new(layout.width, component.shift_x, size.width), step, lanes),
+            down: Filter::new(Resize::new(layout.height, component.shift_y, size.height)),
         };
-        match pixel(&layout.components) {
-            Some(source) => vec![new(source, &axes[0])],
-            None => axes.iter().enumerate().map(|(i, axes)| new(Source::Samples(i), axes)).collect(),
+        let components = &layout.components;
+        match lanes(components) {
+            Some((start, lanes)) => {
+                let lanes = colours.order().map(|component| lanes[component]);
+                vec![new(&components[0], Source::Pixels(start), components[0].step, &lanes)]
+            }
+            None => {
+                // Four rows make one of pixels.
+                let each = components.iter().enumerate();
+                each.map(|(i, component)| new(component, Source::Samples(i), PIXEL, &[0, 1, 2, 3])).collect()
+            }
         }
+    }
+
+    /// Bytes in a row of the result.
+    fn width(&self) -> usize {
+        match self.source {
+            Source::Pixels(_) => 3 * self.across.wanted(),
+            Source::Samples(_) => self.across.wanted(),
+        }
+    }
+}
+
+/// Where the three components of a picture lie in its pixels: their first byte, and from there on each component.
+fn lanes(components: &[Component]) -> Option<(usize, [usize; 3])> {
+    let [a, b, c] = components else { return None };
+    let alike = |other: &Component| {
+        (other.plane, other.step, other.shift_x, other.shift_y) == (a.plane, a.step, a.shift_x, a.shift_y)
+    };
+    let offsets = [a.offset, b.offset, c.offset];
+    let start = *offsets.iter().min()?;
+    let lanes = offsets.map(|o| o - start);
+    let packed = alike(b) && alike(c) && matches!(a.step, 3 | PIXEL) && lanes.iter().all(|&l| l < PIXEL);
+    packed.then_some((start, lanes))
+}
+
+/// Makes rows of the result, one after the other.
+pub struct Resampler {
+    windows: Vec<Window>,
+    row: Bytes,
+    scratch: Scratch,
+}
+
+impl Resampler {
+    /// One that makes the rows `rows` of the result.
+    pub fn new(axes: &[Axes], rows: Range<usize>) -> Self {
+        let window = |axes: &Axes| match axes.source {
+            Source::Pixels(_) => Window::new(&axes.down, rows.clone(), axes.across.stride(), ROWS),
+            Source::Samples(_) => Window::new(&axes.down, rows.clone(), axes.width(), ROWS * PIXEL),
+        };
+        let width = axes.first().map_or(0, Axes::width);
+        let row = match axes.first().map(|axes| axes.source) {
+            Some(Source::Pixels(_)) => Bytes::Pixels(vec![0; width]),
+            _ => Bytes::Components([(); 3].map(|()| vec![0; width])),
+        };
+        Self { windows: axes.iter().map(window).collect(), row, scratch: Scratch::default() }
     }
 
     /// Forgets the last picture.
     pub fn restart(&mut self) {
-        self.window.filled = self.window.first;
+        self.windows.iter_mut().for_each(|window| window.filled = window.first);
     }
 
-    /// Makes row `y` of those components that are resized here; rows must come in order.
-    pub fn row(&mut self, image: &Image, axes: &[Axes], y: usize, rows: &mut [Vec<u8>; 3]) {
-        let Self { source, window, mixed, scratch } = self;
-        let index = if let Source::Samples(index) = *source { index } else { 0 };
-        let Axes { across, down } = &axes[index];
-        let (first, weights) = down.used(y);
-        while window.filled < first + weights.len() {
-            let (y, batch) = window.next_batch();
-            match *source {
-                Source::Pixels { step, start, .. } => scratch.pixels(image, y, (start, step), across, batch),
-                Source::Samples(index) => scratch.samples(image, y, index, across, batch),
-            }
-        }
-        window.find(first..first + weights.len());
-        match *source {
-            Source::Pixels { lanes, .. } => {
-                mix_rows(&window.data, &window.starts, weights, mixed);
-                for (row, i) in rows.iter_mut().zip(lanes) {
-                    lane(mixed, i, row);
+    /// Makes row `y`; rows must come in order.
+    pub fn row(&mut self, image: &Image, axes: &[Axes], y: usize) -> &Bytes {
+        let Self { windows, row, scratch } = self;
+        for (axes, window) in axes.iter().zip(windows) {
+            let (first, weights) = axes.down.used(y);
+            while window.filled < first + weights.len() {
+                let (y, batch) = window.next_batch();
+                match axes.source {
+                    Source::Pixels(start) => scratch.pixels(image, y, start, &axes.across, batch),
+                    Source::Samples(index) => scratch.samples(image, y, index, &axes.across, batch),
                 }
             }
-            Source::Samples(index) => mix_rows(&window.data, &window.starts, weights, &mut rows[index]),
+            window.find(first..first + weights.len());
+            let out = match (&mut *row, axes.source) {
+                (Bytes::Pixels(row), _) => row,
+                (Bytes::Components(rows), Source::Samples(index)) => &mut rows[index],
+                (Bytes::Components(rows), Source::Pixels(_)) => &mut rows[0],
+            };
+            mix_rows(&window.data, &window.starts, weights, out);
         }
+        row
     }
 }
 
@@ -156,19 +175,19 @@ struct Scratch {
 
 impl Scratch {
     /// Filters rows of pixels from row `y` on along themselves into those of `out`.
-    fn pixels(&mut self, image: &Image, y: usize, (start, step): (usize, usize), filter: &Filter, out: &mut [u8]) {
+    fn pixels(&mut self, image: &Image, y: usize, start: usize, across: &Across, out: &mut [u8]) {
         let (plane, last) = (image.plane_of(0), image.height() - 1);
         let mut index = 0..;
         let rows = self.padded.each_mut().map(|copy| {
             let y = y + index.next().unwrap_or_default();
-            padded(plane, y.min(last), start, needed(filter, step), copy)
+            padded(plane, y.min(last), start, across.needed(), copy)
         });
         let mut out = out.chunks_exact_mut(out.len() / ROWS);
-        mix_pixels(rows, step, filter, [(); ROWS].map(|()| out.next().unwrap_or_default()));
+        across.mix(rows, [(); ROWS].map(|()| out.next().unwrap_or_default()));
     }
 
     /// Filters rows of a component from row `y` on along themselves into those of `out`: four rows make one of pixels.
-    fn samples(&mut self, image: &Image, y: usize, index: usize, filter: &Filter, out: &mut [u8]) {
+    fn samples(&mut self, image: &Image, y: usize, index: usize, across: &Across, out: &mut [u8]) {
         let Component { offset, step, .. } = image.layout().components[index];
         let plane = image.plane_of(index);
         let last = image.layout().components[index].size(image.width(), image.height()).1 - 1;
@@ -176,33 +195,20 @@ impl Scratch {
             let mut row = y + i * PIXEL..;
             let rows = self.padded.each_mut().map(|copy| {
                 let y = row.next().unwrap_or_default();
-                padded(plane, y.min(last), offset, filter.reach() * step, copy)
+                padded(plane, y.min(last), offset, across.reach() * step, copy)
             });
-            before.resize(needed(filter, PIXEL), 0);
-            interleave(rows, step, &mut before[..filter.reach() * PIXEL]);
+            before.resize(across.needed(), 0);
+            interleave(rows, step, &mut before[..across.reach() * PIXEL]);
         }
         for after in &mut self.after {
-            after.resize(filter.resize.wanted.next_multiple_of(2) * PIXEL, 0);
+            after.resize(across.stride(), 0);
         }
         let after = self.after.each_mut().map(|row| &mut row[..]);
-        mix_pixels(self.before.each_ref().map(|row| &row[..]), PIXEL, filter, after);
-        for (i, out) in out.chunks_exact_mut(filter.resize.wanted).enumerate() {
+        across.mix(self.before.each_ref().map(|row| &row[..]), after);
+        for (i, out) in out.chunks_exact_mut(across.wanted()).enumerate() {
             lane(&self.after[i / PIXEL], i % PIXEL, out);
         }
     }
-}
-
-/// What to resize together if the three components lie side by side.
-fn pixel(components: &[Component]) -> Option<Source> {
-    let [a, b, c] = components else { return None };
-    let alike = |other: &Component| {
-        (other.plane, other.step, other.shift_x, other.shift_y) == (a.plane, a.step, a.shift_x, a.shift_y)
-    };
-    let offsets = [a.offset, b.offset, c.offset];
-    let start = *offsets.iter().min()?;
-    let lanes = offsets.map(|o| o - start);
-    let packed = alike(b) && alike(c) && matches!(a.step, 3 | PIXEL) && lanes.iter().all(|&l| l < PIXEL);
-    packed.then_some(Source::Pixels { step: a.step, start, lanes })
 }
 
 /// `needed` bytes of row `y` from `offset` on. What follows the row weighs nothing, so it is only made up where the

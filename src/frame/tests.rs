@@ -1,5 +1,6 @@
 use super::*;
-use crate::image::{ColorModel, Component, Plane};
+use crate::estimator::manifest::ChannelOrder;
+use crate::image::{Color, ColorModel, Component, Plane};
 
 /// Width and height.
 type Size = (usize, usize);
@@ -24,10 +25,9 @@ fn sampled(image: &Image, width: usize, height: usize) -> Vec<f32> {
     tensor
 }
 
-/// Interleaved bytes of planes of whole numbers.
-fn bytes(planes: &[f32]) -> Vec<u8> {
-    let area = planes.len() / 3;
-    (0..area).flat_map(|i| [0, 1, 2].map(|c| planes[c * area + i] as u8)).collect()
+/// Whole numbers as bytes.
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().map(|&value| value as u8).collect()
 }
 
 /// A restless picture, packed R, G, B.
@@ -191,6 +191,29 @@ fn every_yuv_layout_gives_the_same() {
 }
 
 #[test]
+fn packed_components_mean_what_their_planes_do() {
+    let (width, height) = (19, 11);
+    let data = picture(width, height);
+    let size = InputSize { width: 8, height: 5, padded_width: 8, padded_height: 5 };
+    let full = |step: usize| (0..3).map(move |i| component(if step == 1 { i } else { 0 }, i % step, step, 0, 0));
+    let planes: Vec<Vec<u8>> = (0..3).map(|i| data.iter().skip(i).step_by(3).copied().collect()).collect();
+    for color in [Color::RGB, Color::BT709] {
+        for channel_order in [ChannelOrder::Rgb, ChannelOrder::Bgr] {
+            let sampled = |step: usize, planes: Vec<Plane>| {
+                let layout = Layout { width, height, color, components: full(step).collect() };
+                let mut tensor = vec![f32::NAN; 8 * 5 * 3];
+                let mut sampler = Sampler::new(&Input { channel_order, ..plain(32, 32) });
+                sampler.sample(&Image::new(layout, planes).unwrap(), size, &Threads::one(), &mut tensor);
+                tensor
+            };
+            let apart = planes.iter().map(|data| Plane { data, stride: width }).collect();
+            let packed = vec![Plane { data: &data, stride: 3 * width }];
+            assert_eq!(sampled(3, packed), sampled(1, apart), "{color:?} {channel_order:?}");
+        }
+    }
+}
+
+#[test]
 fn packed_yuv_is_read() {
     // Y0 U Y1 V: a row of three pixels, so the fourth luma means nothing.
     let data = [10, 100, 20, 200, 30, 110, 255, 210];
@@ -203,9 +226,9 @@ fn packed_yuv_is_read() {
     let chroma = [(100.0, 200.0), (103.0, 203.0), (108.0, 208.0)];
     for (x, (y, (u, v))) in [10.0, 20.0, 30.0].into_iter().zip(chroma).enumerate() {
         let expected: f32 = (y + 1.402_f32 * (v - 128.0)).clamp(0.0, 255.0);
-        assert!((tensor[x] - expected).abs() < 2.0, "{x}: {} for {expected}", tensor[x]);
+        assert!((tensor[3 * x] - expected).abs() < 2.0, "{x}: {} for {expected}", tensor[3 * x]);
         let expected: f32 = (y + 1.772_f32 * (u - 128.0)).clamp(0.0, 255.0);
-        assert!((tensor[6 + x] - expected).abs() < 2.0, "{x}: {} for {expected}", tensor[6 + x]);
+        assert!((tensor[3 * x + 2] - expected).abs() < 2.0, "{x}: {} for {expected}", tensor[3 * x + 2]);
     }
 }
 
@@ -218,10 +241,8 @@ fn ranges_and_matrices_are_honoured() {
             let strides = [7, 4, 4];
             let planes = planes.iter().zip(strides).map(|(data, stride)| Plane { data, stride }).collect();
             let tensor = sampled(&Image::new(planar(7, 5, color), planes).unwrap(), 3, 2);
-            for (channel, plane) in tensor.chunks(6).enumerate() {
-                for value in plane {
-                    assert!((value - f32::from(rgb[channel])).abs() < 2.5, "{color:?} {rgb:?}: {value}");
-                }
+            for (i, value) in tensor.iter().enumerate() {
+                assert!((value - f32::from(rgb[i % 3])).abs() < 2.5, "{color:?} {rgb:?}: {value}");
             }
         }
     }
@@ -234,10 +255,9 @@ fn gray_is_all_three_colours() {
     for (color, expected) in [(Color::GRAY, [16.0, 235.0, 126.0, 16.0]), (limited, [0.0, 255.0, 128.08, 0.0])] {
         let layout = Layout { color, ..Layout::gray(2, 2) };
         let image = Image::new(layout, vec![Plane { data: &data, stride: 2 }]).unwrap();
-        for plane in sampled(&image, 2, 2).chunks(4) {
-            for (got, want) in plane.iter().zip(expected) {
-                assert!((got - want).abs() < 0.01, "{got} for {want}");
-            }
+        for (i, got) in sampled(&image, 2, 2).into_iter().enumerate() {
+            let want = expected[i / 3];
+            assert!((got - want).abs() < 0.01, "{got} for {want}");
         }
     }
 }
@@ -256,9 +276,9 @@ fn input_is_normalised_padded_and_in_order() {
         for garbage in [f32::NAN, 7.0] {
             let mut tensor = vec![garbage; 3 * 16];
             sampler.sample(&image, size, &Threads::one(), &mut tensor);
-            for (plane, expected) in tensor.chunks(16).zip(expected) {
-                for (i, value) in plane.iter().enumerate() {
-                    let inside = i % 4 < 3 && i / 4 < 2;
+            for (i, pixel) in tensor.chunks(3).enumerate() {
+                let inside = i % 4 < 3 && i / 4 < 2;
+                for (value, expected) in pixel.iter().zip(expected) {
                     let want = if inside { expected } else { 0.0 };
                     assert!((value - want).abs() < 1e-4, "{order:?} {i}: {value} for {want}");
                 }

@@ -260,7 +260,7 @@ unsafe fn range<B: Bytes>(input: *const f32, count: usize) -> (f32, f32) {
                 greatest[i] = values.max(greatest[i]);
             }
         }
-        (B::least(least[0].min(least[1])), B::greatest(greatest[0].max(greatest[1])))
+        (least[0].min(least[1]).least(), greatest[0].max(greatest[1]).greatest())
     }
 }
 

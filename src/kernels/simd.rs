@@ -63,6 +63,10 @@ pub trait Vector: Copy {
     fn min(self, other: Self) -> Self;
     /// `yes` in the lanes where `self` is above `other`, `no` in others.
     fn where_above(self, other: Self, yes: Self, no: Self) -> Self;
+    /// Of all lanes; anything where one of them is no number.
+    fn least(self) -> f32;
+    /// Of all lanes; anything where one of them is no number.
+    fn greatest(self) -> f32;
 
     /// Runs a kernel in a function of its own: for inner loops that would otherwise be copied to each of their callers.
     ///
@@ -220,6 +224,14 @@ impl Vector for f32 {
     fn where_above(self, other: Self, yes: Self, no: Self) -> Self {
         if self > other { yes } else { no }
     }
+    #[inline(always)]
+    fn least(self) -> f32 {
+        self
+    }
+    #[inline(always)]
+    fn greatest(self) -> f32 {
+        self
+    }
     #[inline(never)]
     unsafe fn apart<K: Kernel>(kernel: K) {
         // SAFETY: the caller's promise.
@@ -279,6 +291,16 @@ impl Vector for Portable {
         let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
         let ([i, j, k, l], [m, n, o, p]) = (yes.0, no.0);
         Self([a.where_above(e, i, m), b.where_above(f, j, n), c.where_above(g, k, o), d.where_above(h, l, p)])
+    }
+    #[inline(always)]
+    fn least(self) -> f32 {
+        let [a, b, c, d] = self.0;
+        Vector::min(Vector::min(a, b), Vector::min(c, d))
+    }
+    #[inline(always)]
+    fn greatest(self) -> f32 {
+        let [a, b, c, d] = self.0;
+        Vector::max(Vector::max(a, b), Vector::max(c, d))
     }
     #[inline(never)]
     unsafe fn apart<K: Kernel>(kernel: K) {
@@ -361,6 +383,22 @@ pub(super) mod x86 {
         fn where_above(self, other: Self, yes: Self, no: Self) -> Self {
             Self(unsafe { _mm256_blendv_ps(no.0, yes.0, _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, other.0)) })
         }
+        #[inline(always)]
+        fn least(self) -> f32 {
+            unsafe {
+                let v = _mm_min_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+                let v = _mm_min_ps(v, _mm_movehl_ps(v, v));
+                _mm_cvtss_f32(_mm_min_ss(v, _mm_movehdup_ps(v)))
+            }
+        }
+        #[inline(always)]
+        fn greatest(self) -> f32 {
+            unsafe {
+                let v = _mm_max_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+                let v = _mm_max_ps(v, _mm_movehl_ps(v, v));
+                _mm_cvtss_f32(_mm_max_ss(v, _mm_movehdup_ps(v)))
+            }
+        }
         #[inline(never)]
         #[target_feature(enable = "avx2,fma")]
         unsafe fn apart<K: Kernel>(kernel: K) {
@@ -418,6 +456,14 @@ pub(super) mod x86 {
         #[inline(always)]
         fn where_above(self, other: Self, yes: Self, no: Self) -> Self {
             Self(unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, other.0), no.0, yes.0) })
+        }
+        #[inline(always)]
+        fn least(self) -> f32 {
+            unsafe { _mm512_reduce_min_ps(self.0) }
+        }
+        #[inline(always)]
+        fn greatest(self) -> f32 {
+            unsafe { _mm512_reduce_max_ps(self.0) }
         }
         #[inline(never)]
         #[target_feature(enable = "avx512f")]
@@ -492,6 +538,14 @@ mod arm {
                     vbslq_f32(vcgtq_f32(self.1, other.1), yes.1, no.1),
                 )
             }
+        }
+        #[inline(always)]
+        fn least(self) -> f32 {
+            unsafe { vminvq_f32(vminq_f32(self.0, self.1)) }
+        }
+        #[inline(always)]
+        fn greatest(self) -> f32 {
+            unsafe { vmaxvq_f32(vmaxq_f32(self.0, self.1)) }
         }
         #[inline(never)]
         #[target_feature(enable = "neon")]

@@ -44,8 +44,6 @@ pub trait Bytes: Copy {
             unsafe { Self::store(values[i], to.add(i * Self::Floats::LANES)) }
         }
     }
-    fn least(values: Self::Floats) -> f32;
-    fn greatest(values: Self::Floats) -> f32;
 
     /// Runs a kernel in a function of its own, which may use the instructions.
     ///
@@ -206,16 +204,6 @@ impl Bytes for Plain {
         // SAFETY: the caller's promise.
         unsafe { to.cast::<[u8; 4]>().write_unaligned([byte(a), byte(b), byte(c), byte(d)]) }
     }
-    #[inline(always)]
-    fn least(values: Portable) -> f32 {
-        let [a, b, c, d] = values.0;
-        Vector::min(Vector::min(a, b), Vector::min(c, d))
-    }
-    #[inline(always)]
-    fn greatest(values: Portable) -> f32 {
-        let [a, b, c, d] = values.0;
-        Vector::max(Vector::max(a, b), Vector::max(c, d))
-    }
     #[inline(never)]
     unsafe fn apart<K: Kernel8>(kernel: K) {
         // SAFETY: the caller's promise.
@@ -285,22 +273,6 @@ mod x86 {
                         _mm256_storeu_si256(to.cast(), _mm256_permutevar8x32_epi32(bytes, order));
                     }
                 }
-                #[inline(always)]
-                fn least(values: Avx2) -> f32 {
-                    unsafe {
-                        let v = _mm_min_ps(_mm256_castps256_ps128(values.0), _mm256_extractf128_ps::<1>(values.0));
-                        let v = _mm_min_ps(v, _mm_movehl_ps(v, v));
-                        _mm_cvtss_f32(_mm_min_ss(v, _mm_movehdup_ps(v)))
-                    }
-                }
-                #[inline(always)]
-                fn greatest(values: Avx2) -> f32 {
-                    unsafe {
-                        let v = _mm_max_ps(_mm256_castps256_ps128(values.0), _mm256_extractf128_ps::<1>(values.0));
-                        let v = _mm_max_ps(v, _mm_movehl_ps(v, v));
-                        _mm_cvtss_f32(_mm_max_ss(v, _mm_movehdup_ps(v)))
-                    }
-                }
                 #[inline(never)]
                 #[target_feature(enable = $features)]
                 unsafe fn apart<K: Kernel8>(kernel: K) {
@@ -364,14 +336,6 @@ mod x86 {
                 let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
                 _mm512_storeu_si512(to.cast(), _mm512_permutexvar_epi32(order, bytes));
             }
-        }
-        #[inline(always)]
-        fn least(values: Avx512) -> f32 {
-            unsafe { _mm512_reduce_min_ps(values.0) }
-        }
-        #[inline(always)]
-        fn greatest(values: Avx512) -> f32 {
-            unsafe { _mm512_reduce_max_ps(values.0) }
         }
         #[inline(never)]
         #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni")]

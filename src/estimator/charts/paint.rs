@@ -203,8 +203,7 @@ unsafe fn highest<V: Vector>(values: &[f32]) -> u8 {
         }
         return winner as u8;
     }
-    let (mut lanes, mut firsts) = ([0.0; LANES], [0.0; LANES]);
-    // SAFETY: the caller's promise, and no vector is read or written past the end of a slice.
+    // SAFETY: the caller's promise, and no vector is read past the end of a slice.
     unsafe {
         let (mut best, mut first) = (V::splat(highest), V::splat(0.0));
         for vector in 0..values.len().div_ceil(V::LANES) {
@@ -213,17 +212,13 @@ unsafe fn highest<V: Vector>(values: &[f32]) -> u8 {
             first = block.where_above(best, V::splat(at as f32), first);
             best = block.where_above(best, block, best);
         }
-        best.store(lanes.as_mut_ptr());
-        first.store(firsts.as_mut_ptr());
+        let index = first.add(V::load(NUMBERS.as_ptr()));
+        V::splat(best.greatest()).where_above(best, V::splat(f32::INFINITY), index).least() as u8
     }
-    for (i, (value, first)) in lanes.into_iter().zip(firsts).take(V::LANES).enumerate() {
-        let index = first + i as f32;
-        let better = (value > highest) | ((value == highest) & (index < winner));
-        highest = if better { value } else { highest };
-        winner = if better { index } else { winner };
-    }
-    winner as u8
 }
+
+/// Numbers of lanes.
+const NUMBERS: [f32; LANES] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
 
 /// What is added to a number from 0 to 2^23 to have it rounded and in the lowest bits ...
 const UNITS: f32 = 8_388_608.0;

@@ -59,7 +59,7 @@ impl RoiAlign {
     }
 
     /// Weights along one axis of a box from `low` to `high`, in cells, on a map of `length` cells.
-    fn bins(&self, low: f32, high: f32, length: usize) -> Vec<Bin> {
+    fn bins(&self, low: f32, high: f32, length: usize) -> Bins {
         let shift = if self.aligned { 0.5 } else { 0.0 };
         let low = low - shift;
         let mut size = high - shift - low;
@@ -73,40 +73,53 @@ impl RoiAlign {
             n => n,
         };
         let place = |index: usize, i: usize| low + index as f32 * bin + (i as f32 + 0.5) * bin / samples as f32;
-        let on_map = |index| (0..samples).filter_map(move |i| cells(place(index, i), length));
-        (0..self.resolution).map(|index| Bin::new(on_map(index), samples)).collect()
+        // Each sample takes two cells at most; neighbours share them.
+        let mut bins = Bins {
+            bins: Vec::with_capacity(self.resolution),
+            weights: Vec::with_capacity(self.resolution * (samples + 1)),
+        };
+        for index in 0..self.resolution {
+            bins.add((0..samples).filter_map(|i| cells(place(index, i), length)), samples);
+        }
+        bins
     }
 }
 
-/// Weights of one bin along one axis: of the cells from `first` on.
-struct Bin {
-    first: usize,
+/// Weights along one axis.
+struct Bins {
+    /// Of each bin the first cell, and where its weights are.
+    bins: Vec<(usize, Range<usize>)>,
     weights: Vec<f32>,
 }
 
-impl Bin {
-    /// The mean of `samples` samples, of which those given lie on the map, in rising order.
-    fn new(on_map: impl Iterator<Item = (usize, usize, f32)>, samples: usize) -> Self {
-        let mut bin = Self { first: 0, weights: Vec::new() };
+impl Bins {
+    /// Adds a bin, the mean of `samples` samples, of which those given lie on the map, in rising order.
+    fn add(&mut self, on_map: impl Iterator<Item = (usize, usize, f32)>, samples: usize) {
+        let start = self.weights.len();
+        let mut first = None;
         for (low, high, part) in on_map {
-            if bin.weights.is_empty() {
-                bin.first = low;
+            let first = *first.get_or_insert(low);
+            let (low, high) = (start + low - first, start + high - first);
+            if self.weights.len() <= high {
+                self.weights.resize(high + 1, 0.0);
             }
-            if bin.weights.len() <= high - bin.first {
-                bin.weights.resize(high - bin.first + 1, 0.0);
-            }
-            bin.weights[low - bin.first] += (1.0 - part) / samples as f32;
-            bin.weights[high - bin.first] += part / samples as f32;
+            self.weights[low] += (1.0 - part) / samples as f32;
+            self.weights[high] += part / samples as f32;
         }
-        bin
+        self.bins.push((first.unwrap_or(0), start..self.weights.len()));
     }
-}
 
-/// All cells that any of `bins` reads, and those between.
-fn cells_of(bins: &[Bin]) -> Range<usize> {
-    let used = bins.iter().filter(|bin| !bin.weights.is_empty());
-    let first = used.clone().map(|bin| bin.first).min().unwrap_or(0);
-    first..used.map(|bin| bin.first + bin.weights.len()).max().unwrap_or(0)
+    /// Of each bin the first cell, and the weights from there on.
+    fn iter(&self) -> impl ExactSizeIterator<Item = (usize, &[f32])> + Clone {
+        self.bins.iter().map(|(first, weights)| (*first, &self.weights[weights.clone()]))
+    }
+
+    /// All cells that any bin reads, and those between.
+    fn cells(&self) -> Range<usize> {
+        let used = self.iter().filter(|(_, weights)| !weights.is_empty());
+        let first = used.clone().map(|(first, _)| first).min().unwrap_or(0);
+        first..used.map(|(first, weights)| first + weights.len()).max().unwrap_or(0)
+    }
 }
 
 /// The cells on both sides of a place, and the weight of the second; nothing where the place is off the map.
@@ -122,8 +135,8 @@ fn cells(place: f32, length: usize) -> Option<(usize, usize, f32)> {
 /// Sums the cells of a map to bins.
 struct Pool<'a> {
     map: &'a FeatureMap<'a>,
-    rows: &'a [Bin],
-    columns: &'a [Bin],
+    rows: &'a Bins,
+    columns: &'a Bins,
     out: &'a mut [f32],
 }
 
@@ -132,16 +145,16 @@ impl Kernel for Pool<'_> {
     unsafe fn run<V: Vector>(self) {
         let Self { map, rows, columns, out } = self;
         let channels = map.channels;
-        let used = cells_of(columns);
+        let used = columns.cells();
         let mut line = vec![0.0; used.len() * channels];
-        for (row, out) in rows.iter().zip(out.chunks_exact_mut(columns.len() * channels)) {
-            let cells = &map.data[(row.first * map.width + used.start) * channels..];
+        for ((first, weights), out) in rows.iter().zip(out.chunks_exact_mut(columns.iter().len() * channels)) {
+            let cells = &map.data[(first * map.width + used.start) * channels..];
             // SAFETY, here and below: the caller says that the processor has the vectors.
-            unsafe { weighted_sum::<V>(cells, map.width * channels, &row.weights, &mut line) };
-            for (column, out) in columns.iter().zip(out.chunks_exact_mut(channels)) {
-                let cells = &line[column.first.saturating_sub(used.start) * channels..];
+            unsafe { weighted_sum::<V>(cells, map.width * channels, weights, &mut line) };
+            for ((first, weights), out) in columns.iter().zip(out.chunks_exact_mut(channels)) {
+                let cells = &line[first.saturating_sub(used.start) * channels..];
                 // SAFETY: as above.
-                unsafe { weighted_sum::<V>(cells, channels, &column.weights, out) };
+                unsafe { weighted_sum::<V>(cells, channels, weights, out) };
             }
         }
     }

@@ -113,7 +113,7 @@ impl Filter {
 }
 
 /// Cuts weights in two; they are from 0 to 1, so each part fits into 15 bits.
-fn cut(weights: &[i32; PAIR]) -> CutPair {
+pub fn cut(weights: &[i32; PAIR]) -> CutPair {
     let pair = |[first, second]: [i32; PAIR]| second << 16 | first;
     [pair(weights.map(|w| w >> LOW_BITS)), pair(weights.map(|w| w & ((1 << LOW_BITS) - 1)))]
 }

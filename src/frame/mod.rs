@@ -7,8 +7,9 @@
 
 mod across;
 mod colours;
+mod down;
 mod filter;
-mod mix;
+mod order;
 mod resample;
 
 use std::ops::Range;

@@ -7,8 +7,9 @@ use std::ops::Range;
 use super::InputSize;
 use super::across::{Across, PIXEL, ROWS};
 use super::colours::{Bytes, Colours};
+use super::down::Rows;
 use super::filter::{Filter, Resize};
-use super::mix::{interleave, lane, mix_rows};
+use super::order::{interleave, lane};
 use crate::image::{Component, Image, Layout, Plane};
 
 /// How components of a picture that are resized together are.
@@ -110,13 +111,12 @@ impl Resampler {
                     Source::Samples(index) => scratch.samples(image, y, index, &axes.across, batch),
                 }
             }
-            window.find(first..first + weights.len());
             let out = match (&mut *row, axes.source) {
                 (Bytes::Pixels(row), _) => row,
                 (Bytes::Components(rows), Source::Samples(index)) => &mut rows[index],
                 (Bytes::Components(rows), Source::Pixels(_)) => &mut rows[0],
             };
-            mix_rows(&window.data, &window.starts, weights, out);
+            window.mix(first, weights, out);
         }
         row
     }
@@ -133,27 +133,27 @@ struct Window {
     slots: usize,
     stride: usize,
     data: Vec<u8>,
-    /// Where the rows in use begin in `data`.
-    starts: Vec<usize>,
+    /// Those in use.
+    rows: Rows,
 }
 
 impl Window {
     fn new(down: &Filter, rows: Range<usize>, stride: usize, batch: usize) -> Self {
         let first = down.sources(rows).start;
         let slots = (down.taps + batch).next_multiple_of(batch);
-        Self { first, filled: first, batch, slots, stride, data: vec![0; slots * stride], starts: Vec::new() }
+        Self { first, filled: first, batch, slots, stride, data: vec![0; slots * stride], rows: Rows::default() }
     }
 
     fn slot(&self, row: usize) -> usize {
         (row - self.first) % self.slots
     }
 
-    /// Makes `starts` those of `rows`, which must be in here.
-    fn find(&mut self, rows: Range<usize>) {
-        let mut starts = std::mem::take(&mut self.starts);
-        starts.clear();
-        starts.extend(rows.map(|row| self.slot(row) * self.stride));
-        self.starts = starts;
+    /// Sums rows from `first` on, which must be in here, each times its weight.
+    fn mix(&mut self, first: usize, weights: &[i32], out: &mut [u8]) {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.set((first..first + weights.len()).map(|row| self.slot(row) * self.stride), weights);
+        rows.mix(&self.data, out);
+        self.rows = rows;
     }
 
     /// The next row to be filled in, and the slots of as many rows from there on as are filtered at once.

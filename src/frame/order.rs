@@ -1,34 +1,7 @@
-//! Sums of bytes times weights along columns, and changes of the order of bytes.
+//! Changes of the order of bytes.
 
 use super::across::{PIXEL, ROWS};
-use super::filter::round;
 use crate::simd::vectorised;
-
-vectorised! {
-    /// Sums rows of bytes, those that begin at `starts` in `data`, each times its weight.
-    pub fn mix_rows(data: &[u8], starts: &[usize], weights: &[i32], out: &mut [u8]) {
-        const WIDTH: usize = 32;
-        let (blocks, rest) = out.as_chunks_mut::<WIDTH>();
-        let done = blocks.len() * WIDTH;
-        for (i, block) in blocks.iter_mut().enumerate() {
-            let mut sums = [0; WIDTH];
-            for (start, weight) in starts.iter().zip(weights) {
-                if let Some(samples) = data[start + i * WIDTH..].first_chunk::<WIDTH>() {
-                    for j in 0..WIDTH {
-                        sums[j] += weight * i32::from(samples[j]);
-                    }
-                }
-            }
-            for (out, sum) in block.iter_mut().zip(sums) {
-                *out = round(sum);
-            }
-        }
-        for (i, out) in rest.iter_mut().enumerate() {
-            let sum = starts.iter().zip(weights).map(|(start, w)| w * i32::from(data[start + done + i])).sum();
-            *out = round(sum);
-        }
-    }
-}
 
 vectorised! {
     /// Takes every `step`-th byte of each row: the four that lie above each other become a pixel.

@@ -62,17 +62,17 @@ impl Across {
         self.wanted() * self.lanes.len() + SLACK
     }
 
-    /// Filters `rows` to those in `out`.
+    /// Filters `rows` to those in `out`. The next ones, `ahead` bytes after these, may already be fetched from memory.
     ///
     /// # Panics
     /// Where a row has fewer bytes than [`needed`](Self::needed) or [`stride`](Self::stride) say.
-    pub fn mix(&self, rows: [&[u8]; ROWS], out: [&mut [u8]; ROWS]) {
+    pub fn mix(&self, rows: [&[u8]; ROWS], ahead: usize, out: [&mut [u8]; ROWS]) {
         assert!(rows.iter().all(|row| row.len() >= self.needed()), "a row is too short");
         assert!(out.iter().all(|row| row.len() >= self.stride()), "a row of the result is too short");
         #[cfg(target_arch = "x86_64")]
         if let Some(blocks) = &self.blocks {
             // SAFETY: the processor has the features, or there would be no blocks; the rows have what is read of them.
-            return unsafe { blocks.mix(rows, out) };
+            return unsafe { blocks.mix(rows, ahead, out) };
         }
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_processor_filters_pixels_alike() {
-        type Mix = fn(&Across, [&[u8]; ROWS], [&mut [u8]; ROWS]);
+        type Mix<'a> = &'a dyn Fn(&Across, [&[u8]; ROWS], [&mut [u8]; ROWS]);
         let sizes = [(1, 1), (1, 7), (9, 4), (40, 13), (64, 63), (100, 230), (101, 33), (300, 71), (300, 2)];
         let pixels: [(usize, &[usize]); 5] =
             [(3, &[0, 1, 2]), (3, &[2, 1, 0]), (PIXEL, &[0, 1, 2, 3]), (PIXEL, &[2, 1, 0]), (PIXEL, &[1, 2, 3])];
@@ -146,11 +146,15 @@ mod tests {
                     mix(&across, rows, out.each_mut().map(|row| &mut row[..]));
                     out.map(|row| row[..wanted * lanes.len()].to_vec())
                 };
-                let portable = by(Across::mix_portable);
-                assert_eq!(by(Across::mix), portable, "{samples} to {wanted}, {step} {lanes:?}");
+                let portable = by(&Across::mix_portable);
+                assert_eq!(
+                    by(&|across, rows, out| across.mix(rows, length, out)),
+                    portable,
+                    "{samples} to {wanted}, {step} {lanes:?}"
+                );
                 #[cfg(target_arch = "x86_64")]
                 if std::arch::is_x86_feature_detected!("avx2") {
-                    assert_eq!(by(Across::mix_avx2), portable, "{samples} to {wanted}, {step} {lanes:?} by AVX2");
+                    assert_eq!(by(&Across::mix_avx2), portable, "{samples} to {wanted}, {step} {lanes:?} by AVX2");
                     in_blocks += usize::from(across.blocks.is_some());
                 }
             }

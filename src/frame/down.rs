@@ -129,7 +129,8 @@ mod tests {
         for (count, length) in [(1, 1), (1, 70), (2, 32), (3, 31), (4, 33), (7, 100), (12, 64)] {
             let starts = (0..count).map(|i| (i * 211 + 5) % 1000);
             // The weights of a filter sum up to one.
-            let weights: Vec<i32> = (1..=count).map(|i| (2 * i << 22) as i32 / (count * (count + 1)) as i32).collect();
+            let weights: Vec<i32> =
+                (1..=count).map(|i| ((2 * i) << 22) as i32 / (count * (count + 1)) as i32).collect();
             let expected: Vec<u8> = (0..length)
                 .map(|i| round(starts.clone().zip(&weights).map(|(start, w)| w * i32::from(data[start + i])).sum()))
                 .collect();

@@ -183,7 +183,7 @@ impl Scratch {
             padded(plane, y.min(last), start, across.needed(), copy)
         });
         let mut out = out.chunks_exact_mut(out.len() / ROWS);
-        across.mix(rows, [(); ROWS].map(|()| out.next().unwrap_or_default()));
+        across.mix(rows, ROWS * plane.stride, [(); ROWS].map(|()| out.next().unwrap_or_default()));
     }
 
     /// Filters rows of a component from row `y` on along themselves into those of `out`: four rows make one of pixels.
@@ -204,7 +204,7 @@ impl Scratch {
             after.resize(across.stride(), 0);
         }
         let after = self.after.each_mut().map(|row| &mut row[..]);
-        across.mix(self.before.each_ref().map(|row| &row[..]), after);
+        across.mix(self.before.each_ref().map(|row| &row[..]), 0, after);
         for (i, out) in out.chunks_exact_mut(across.wanted()).enumerate() {
             lane(&self.after[i / PIXEL], i % PIXEL, out);
         }

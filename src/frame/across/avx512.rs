@@ -78,19 +78,24 @@ impl Blocks {
         self.needed
     }
 
+    /// See [`Across::mix`](super::Across::mix).
+    ///
     /// # Panics
     /// Where a row of the result ends within a block.
     ///
     /// # Safety
     /// The processor must have the instructions, and the rows as many bytes as are [`needed`](Self::needed).
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-    pub unsafe fn mix(&self, rows: [&[u8]; ROWS], mut out: [&mut [u8]; ROWS]) {
+    pub unsafe fn mix(&self, rows: [&[u8]; ROWS], ahead: usize, mut out: [&mut [u8]; ROWS]) {
         let pairs = self.weights.len() / self.blocks.len().max(1);
         for (i, (block, weights)) in self.blocks.iter().zip(self.weights.chunks_exact(pairs)).enumerate() {
             let (mut high, mut low) = ([_mm512_setzero_si512(); ROWS], [_mm512_set1_epi32(HALF); ROWS]);
             // SAFETY: an array of this size.
             let places = unsafe { _mm512_loadu_si512(block.places.as_ptr().cast()) };
             let mut at = block.start;
+            for row in rows {
+                _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().wrapping_add(at + ahead).cast());
+            }
             for weights in weights {
                 // SAFETY: arrays of this size.
                 let [upper, lower] = weights.each_ref().map(|part| unsafe { _mm512_loadu_si512(part.as_ptr().cast()) });

@@ -21,6 +21,7 @@ use tract_onnx::tract_core::plan::eval;
 use self::expand::expand_weights;
 pub use self::layout::Layout;
 use self::lower::{Lowered, lower};
+use super::engine::{self, Output as _};
 use super::error::{Error, Result};
 use super::guard::guarded;
 use super::model::File;
@@ -68,10 +69,10 @@ impl Graph {
         let outputs = outputs.iter().map(|&(_, layout)| layout).collect();
         Ok(Self { file: file.name.clone(), model, input: layout, outputs, precision })
     }
+}
 
-    /// Compiles the network for items of this shape, (channels, rows, columns) whatever the input's layout (a fraction
-    /// of a second).
-    pub fn program(&self, item: [usize; 3]) -> Result<Program> {
+impl engine::Graph for Graph {
+    fn program(&self, item: [usize; 3]) -> Result<Box<dyn engine::Program>> {
         let fail = |problem| Error::Network { file: self.file.clone(), problem };
         let lowered = |items: TDim| {
             let shape: TVec<TDim> = [items].into_iter().chain(item.map(TDim::from)).collect();
@@ -105,7 +106,7 @@ impl Graph {
             .collect::<Option<_>>()
             .ok_or_else(|| fail("has outputs of unknown shape, or that are no 32-bit floats".into()))?;
         let input = self.input.arrange(&[1, item[0], item[1], item[2]]);
-        Ok(Program { file: self.file.clone(), model: Arc::new(model), batches, item, input, outputs })
+        Ok(Box::new(Program { file: self.file.clone(), model: Arc::new(model), batches, item, input, outputs }))
     }
 }
 
@@ -121,24 +122,20 @@ pub struct Program {
     outputs: Vec<Vec<usize>>,
 }
 
-impl Program {
-    /// Shapes of the outputs for one item, in their layouts.
-    pub fn outputs(&self) -> &[Vec<usize>] {
-        &self.outputs
-    }
-
-    /// What it was compiled for: (channels, rows, columns).
-    pub fn item(&self) -> [usize; 3] {
-        self.item
-    }
-
-    /// What to call it in errors.
-    pub fn file(&self) -> &str {
+impl engine::Program for Program {
+    fn file(&self) -> &str {
         &self.file
     }
 
-    /// Something that runs the program, each layer on all of `threads`.
-    pub fn runner(&self, threads: &Threads) -> Result<Runner> {
+    fn item(&self) -> [usize; 3] {
+        self.item
+    }
+
+    fn outputs(&self) -> &[Vec<usize>] {
+        &self.outputs
+    }
+
+    fn runner(&self, threads: &Threads) -> Result<Box<dyn engine::Runner>> {
         let executor = match threads.pool() {
             Some(pool) => Executor::MultiThread(pool.clone()),
             None => Executor::SingleThread,
@@ -149,7 +146,7 @@ impl Program {
         let state = guarded(|| plan.spawn()).map_err(fail)?;
         let input = guarded(|| Tensor::zero::<f32>(&self.input)).map_err(fail)?;
         let (file, batches, threads) = (self.file.clone(), self.batches, threads.clone());
-        Ok(Runner { file, plan, state, batches, threads, input: Arc::new(input), profile: None })
+        Ok(Box::new(Runner { file, plan, state, batches, threads, input: Arc::new(input), profile: None }))
     }
 }
 
@@ -175,10 +172,8 @@ pub struct LayerTime {
     pub time: Duration,
 }
 
-impl Runner {
-    /// The input for so many items, one after the other, to be filled before [`run`](Self::run); it keeps what was
-    /// written last if the number is the same.
-    pub fn input(&mut self, count: usize) -> &mut [f32] {
+impl engine::Runner for Runner {
+    fn input(&mut self, count: usize) -> &mut [f32] {
         if self.input.shape()[0] != count {
             let shape: Vec<usize> = [count].into_iter().chain(self.input.shape()[1..].iter().copied()).collect();
             self.input = Tensor::zero::<f32>(&shape).map(Arc::new).unwrap_or_else(|_| self.input.clone());
@@ -188,8 +183,19 @@ impl Runner {
         view.ok().and_then(|view| view.into_slice()).unwrap_or_default()
     }
 
-    /// Runs the network on the input. The outputs have as many items as the input.
-    pub fn run(&mut self) -> Result<Vec<Output>> {
+    fn run(&mut self) -> Result<Vec<Box<dyn engine::Output>>> {
+        let outputs = self.run_all()?;
+        Ok(outputs.into_iter().map(|output| Box::new(output) as _).collect())
+    }
+
+    fn profiled(&mut self) -> Vec<LayerTime> {
+        std::mem::take(self.profile.get_or_insert_default())
+    }
+}
+
+impl Runner {
+    /// Runs the network on all items of the input, one by one if it must be.
+    fn run_all(&mut self) -> Result<Vec<Output>> {
         let count = self.input.shape()[0];
         if self.batches || count == 1 {
             return self.run_on(self.input.clone());
@@ -205,16 +211,6 @@ impl Runner {
             }
         }
         Ok(outputs)
-    }
-
-    /// Notes from now on how long each layer takes.
-    pub fn profile(&mut self) {
-        self.profile.get_or_insert_default();
-    }
-
-    /// What was noted since last asked.
-    pub fn profiled(&mut self) -> Vec<LayerTime> {
-        self.profile.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     fn run_on(&mut self, input: Arc<Tensor>) -> Result<Vec<Output>> {
@@ -275,14 +271,14 @@ impl Output {
             values.extend_from_slice(other.data());
         }
     }
+}
 
-    /// The shape in the output's layout, items first, with 1 for axes that it does not have.
-    pub fn dims(&self) -> [usize; 4] {
+impl engine::Output for Output {
+    fn dims(&self) -> [usize; 4] {
         self.dims
     }
 
-    /// The values, last axis fastest.
-    pub fn data(&self) -> &[f32] {
+    fn data(&self) -> &[f32] {
         match &self.values {
             // Programs with outputs of another type are refused when they are made.
             Values::Tensor(tensor) => tensor.as_plain_ram().and_then(|view| view.as_slice().ok()).unwrap_or_default(),

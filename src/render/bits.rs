@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::parts::Parts;
+use super::wide;
 use crate::simd::vectorised;
 
 /// Words that hold `length` bits.
@@ -97,16 +98,37 @@ fn spread(reach: usize, mut step: impl FnMut(usize)) {
     }
 }
 
+/// Sets the bits where bytes of two rows differ, as far as both go, and clears the others.
+pub(super) fn differ(a: &[u8], b: &[u8], out: &mut [u64]) {
+    let done = wide::differ(a, b, out);
+    out[done..].fill(0);
+    for ((word, a), b) in out[done..].iter_mut().zip(a[64 * done..].chunks(64)).zip(b[64 * done..].chunks(64)) {
+        let bits = a.iter().zip(b).enumerate();
+        *word = bits.fold(0, |word, (bit, (a, b))| word | u64::from(a != b) << bit);
+    }
+}
+
+/// Word `k` of a row whose first `count` bits are set.
+pub(super) fn first(count: usize, k: usize) -> u64 {
+    match count.saturating_sub(64 * k) {
+        64.. => u64::MAX,
+        rest => (1 << rest) - 1,
+    }
+}
+
+/// The set bits of a word, from the lowest.
+pub(super) fn ones(word: u64) -> impl Iterator<Item = usize> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let bit = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
+        rest &= rest - 1;
+        Some(bit)
+    })
+}
+
 /// The set bits, from the left.
 pub(super) fn positions(row: &[u64]) -> impl Iterator<Item = usize> {
-    row.iter().enumerate().flat_map(|(k, &word)| {
-        let mut rest = word;
-        std::iter::from_fn(move || {
-            let bit = (rest != 0).then(|| 64 * k + rest.trailing_zeros() as usize)?;
-            rest &= rest - 1;
-            Some(bit)
-        })
-    })
+    row.iter().enumerate().flat_map(|(k, &word)| ones(word).map(move |bit| 64 * k + bit))
 }
 
 /// The ranges of set bits, from the left.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::contour::{Contours, Planes};
 use super::ink::{Ink, Medium};
 use super::parts::Parts;
-use super::squares::{Raster, Squares};
+use super::squares::{Lines, Squares};
 use super::style::{Manner, Style, StyleKind};
 use super::texture::TexturePaint;
 use crate::person::{IuvMap, Person};
@@ -27,7 +27,7 @@ pub(super) enum Paint {
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     planes: Planes,
-    raster: Raster,
+    lines: Lines,
 }
 
 impl Paint {
@@ -66,7 +66,7 @@ impl Paint {
     pub fn survey(&self, person: &Person, survey: &mut Survey) {
         match self {
             Self::Contour(paint) => paint.survey(&person.iuv, &mut survey.planes),
-            Self::Squares(paint) => paint.survey(person, &mut survey.raster),
+            Self::Squares(paint) => paint.survey(person, &mut survey.lines),
             _ => {}
         }
     }
@@ -79,7 +79,7 @@ impl Paint {
     /// Paints columns `start..` of row `y` of a surveyed map; inks stay where there is no body.
     pub fn row(&self, map: &IuvMap, survey: &Survey, y: usize, start: usize, inks: &mut [Ink]) {
         if let Self::Squares(paint) = self {
-            return paint.row(&survey.raster, y, start, inks);
+            return paint.row(&survey.lines, y, start, inks);
         }
         let pixels = &map.row(y).as_chunks::<3>().0[start..];
         match self {

@@ -68,6 +68,18 @@ pub(super) fn gray_packed<const STEP: usize>(pixels: &mut [u8], weights: [u16; 3
     0
 }
 
+/// Sets the bits where bytes of two rows differ, 64 to a word; returns the number of words done.
+#[inline]
+pub(super) fn differ(a: &[u8], b: &[u8], out: &mut [u64]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has the feature that the function needs.
+        return unsafe { avx2::differ(a, b, out) };
+    }
+    let _ = (a, b, out);
+    0
+}
+
 /// Sets the first three bytes of pixels of `STEP` bytes, 3 or 4, to the lower three of `colors`.
 #[inline]
 pub(super) fn set_packed<const STEP: usize>(pixels: &mut [u8], colors: &[u32]) -> usize {
@@ -321,6 +333,20 @@ mod avx2 {
             store_eight::<STEP>(pixels, _mm256_or_si256(thrice, other));
         }
         count * 8
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub fn differ(a: &[u8], b: &[u8], out: &mut [u64]) -> usize {
+        let (a, b) = (a.as_chunks::<64>().0, b.as_chunks::<64>().0);
+        for ((word, a), b) in out.iter_mut().zip(a).zip(b) {
+            // SAFETY: 64 bytes are there.
+            let [low, high] = [0, 32].map(|k| unsafe {
+                let alike = _mm256_cmpeq_epi8(_mm256_loadu_si256(a[k..].as_ptr().cast()), _mm256_loadu_si256(b[k..].as_ptr().cast()));
+                u64::from(_mm256_movemask_epi8(alike) as u32)
+            });
+            *word = !(low | high << 32);
+        }
+        a.len().min(b.len()).min(out.len())
     }
 
     #[target_feature(enable = "avx2")]

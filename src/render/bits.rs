@@ -100,11 +100,24 @@ fn spread(reach: usize, mut step: impl FnMut(usize)) {
 
 /// Sets the bits where bytes of two rows differ, as far as both go, and clears the others.
 pub(super) fn differ(a: &[u8], b: &[u8], out: &mut [u64]) {
+    out.fill(0);
+    let length = a.len().min(b.len());
+    let whole = length / 64;
+    differ_blocks(a[..64 * whole].as_chunks().0, b[..64 * whole].as_chunks().0, out);
+    if whole * 64 < length {
+        let [a, b] = [a, b].map(|row| {
+            let mut block = [0; 64];
+            block[..length % 64].copy_from_slice(&row[64 * whole..length]);
+            block
+        });
+        differ_blocks(&[a], &[b], &mut out[whole..]);
+    }
+}
+
+fn differ_blocks(a: &[[u8; 64]], b: &[[u8; 64]], out: &mut [u64]) {
     let done = wide::differ(a, b, out);
-    out[done..].fill(0);
-    for ((word, a), b) in out[done..].iter_mut().zip(a[64 * done..].chunks(64)).zip(b[64 * done..].chunks(64)) {
-        let bits = a.iter().zip(b).enumerate();
-        *word = bits.fold(0, |word, (bit, (a, b))| word | u64::from(a != b) << bit);
+    for ((word, a), b) in out[done..].iter_mut().zip(&a[done..]).zip(&b[done..]) {
+        *word = self::word(&std::array::from_fn(|k| u8::from(a[k] != b[k])));
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) fn gray_packed<const STEP: usize>(pixels: &mut [u8], weights: [u16; 3
 
 /// Sets the bits where bytes of two rows differ, 64 to a word; returns the number of words done.
 #[inline]
-pub(super) fn differ(a: &[u8], b: &[u8], out: &mut [u64]) -> usize {
+pub(super) fn differ(a: &[[u8; 64]], b: &[[u8; 64]], out: &mut [u64]) -> usize {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has the feature that the function needs.
@@ -259,7 +259,7 @@ mod avx2 {
     pub fn blend_samples<const STEP: usize>(samples: &mut [u8], index: usize, inks: &[Ink]) -> usize {
         let count = (samples.len() / STEP).min(inks.len()) / 16;
         for (samples, inks) in samples.chunks_exact_mut(16 * STEP).zip(inks.chunks_exact(16)) {
-            let inks = [0, 4, 8, 12].map(|k| load_inks(&inks[k..]));
+            let inks = [load_inks(inks), load_inks(&inks[4..]), load_inks(&inks[8..]), load_inks(&inks[12..])];
             let (ink, weight) = (lane(inks, index), lane(inks, 3));
             let pointer = samples.as_mut_ptr();
             // SAFETY: 16, 32 or 64 bytes are there.
@@ -300,7 +300,8 @@ mod avx2 {
     pub fn means(upper: &[Ink], lower: &[Ink], out: &mut [Ink]) -> usize {
         let count = upper.len().min(lower.len()).min(2 * out.len()) / 8;
         for ((upper, lower), out) in upper.chunks_exact(8).zip(lower.chunks_exact(8)).zip(out.chunks_exact_mut(4)) {
-            let [first, second] = [0, 4].map(|k| _mm256_avg_epu16(load_inks(&upper[k..]), load_inks(&lower[k..])));
+            let first = _mm256_avg_epu16(load_inks(upper), load_inks(lower));
+            let second = _mm256_avg_epu16(load_inks(&upper[4..]), load_inks(&lower[4..]));
             let even = _mm256_unpacklo_epi64(first, second);
             let odd = _mm256_unpackhi_epi64(first, second);
             let means = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_avg_epu16(even, odd));
@@ -336,17 +337,18 @@ mod avx2 {
     }
 
     #[target_feature(enable = "avx2")]
-    pub fn differ(a: &[u8], b: &[u8], out: &mut [u64]) -> usize {
-        let (a, b) = (a.as_chunks::<64>().0, b.as_chunks::<64>().0);
+    pub fn differ(a: &[[u8; 64]], b: &[[u8; 64]], out: &mut [u64]) -> usize {
         for ((word, a), b) in out.iter_mut().zip(a).zip(b) {
-            // SAFETY: 64 bytes are there.
-            let [low, high] = [0, 32].map(|k| unsafe {
-                let alike = _mm256_cmpeq_epi8(_mm256_loadu_si256(a[k..].as_ptr().cast()), _mm256_loadu_si256(b[k..].as_ptr().cast()));
-                u64::from(_mm256_movemask_epi8(alike) as u32)
-            });
-            *word = !(low | high << 32);
+            let (a, b) = (a.as_ptr().cast::<__m256i>(), b.as_ptr().cast::<__m256i>());
+            // SAFETY: two times 32 bytes are there.
+            let (low, high) = unsafe {
+                let low = _mm256_cmpeq_epi8(_mm256_loadu_si256(a), _mm256_loadu_si256(b));
+                (low, _mm256_cmpeq_epi8(_mm256_loadu_si256(a.add(1)), _mm256_loadu_si256(b.add(1))))
+            };
+            let (low, high) = (_mm256_movemask_epi8(low) as u32, _mm256_movemask_epi8(high) as u32);
+            *word = !(u64::from(low) | u64::from(high) << 32);
         }
-        a.len().min(b.len()).min(out.len())
+        out.len().min(a.len()).min(b.len())
     }
 
     #[target_feature(enable = "avx2")]

@@ -2,15 +2,16 @@
 
 use std::ops::Range;
 
+use super::grid::Levels;
 use super::row::Row;
-use super::{LEVELS, line, value};
+use super::{LEVELS, level, value};
 use crate::person::PARTS;
 use crate::render::bits;
 use crate::simd::vectorised;
 
-/// By part; those that do not show have none.
-#[derive(Debug, Default)]
-pub(super) struct Extents([Option<Extent>; PARTS as usize + 1]);
+/// By part, with room for every byte's lowest bits.
+#[derive(Debug)]
+pub(super) struct Extents([Extent; PARTS.next_power_of_two() as usize]);
 
 /// Where squares of a part may begin, and its values. A part of one row or one column has no squares.
 #[derive(Clone, Debug)]
@@ -19,29 +20,39 @@ struct Extent {
     rows: Range<usize>,
     /// Smallest and largest bytes of U and V.
     bytes: [(u8, u8); 2],
-    /// Levels that cross them.
-    levels: [Range<usize>; 2],
+    /// Levels that cross U and V.
+    levels: [Levels; 2],
+}
+
+impl Extent {
+    const NONE: Self = Self { columns: usize::MAX..0, rows: usize::MAX..0, bytes: [(255, 0); 2], levels: [0; 2] };
+}
+
+impl Default for Extents {
+    fn default() -> Self {
+        Self([const { Extent::NONE }; _])
+    }
 }
 
 impl Extents {
     pub fn clear(&mut self) {
-        self.0.fill(None);
+        self.0.fill(Extent::NONE);
     }
 
-    /// Widens them by row `y`, after those above it.
+    /// Widens them by row `y`.
     pub fn add(&mut self, y: usize, row: &Row) {
         let mut start = 0;
         for end in bits::positions(&row.borders).map(|last| last + 1).chain([row.part.len()]) {
             let run = start..end;
             start = end;
-            let part = row.part[run.start];
             // Rows have no other parts than those that are shown.
-            let Some(extent) = self.0.get_mut(usize::from(part)).filter(|_| part > 0) else { continue };
-            let columns = run.start..run.end - 1;
-            let new = Extent { columns: columns.clone(), rows: y..y, bytes: [(255, 0); 2], levels: [0..0, 0..0] };
-            let extent = extent.get_or_insert(new);
-            extent.columns = extent.columns.start.min(columns.start)..extent.columns.end.max(columns.end);
-            extent.rows.end = y;
+            let part = usize::from(row.part[run.start]);
+            if part == 0 {
+                continue;
+            }
+            let extent = &mut self.0[part % self.0.len()];
+            extent.columns = extent.columns.start.min(run.start)..extent.columns.end.max(run.end - 1);
+            extent.rows = extent.rows.start.min(y)..extent.rows.end.max(y);
             for (bytes, range) in row.bytes.iter().zip(&mut extent.bytes) {
                 widen(&bytes[run.clone()], range);
             }
@@ -49,34 +60,22 @@ impl Extents {
     }
 
     /// After the last row: finds the levels that cross parts.
-    pub fn finish(&mut self, levels: &[f64; LEVELS]) {
-        for extent in self.0.iter_mut().flatten() {
-            let below = |byte: u8| levels.iter().filter(|&&level| level < value(byte)).count();
-            let reached = |byte: u8| levels.iter().filter(|&&level| level <= value(byte)).count();
-            extent.levels = extent.bytes.map(|(min, max)| below(min)..reached(max));
+    pub fn finish(&mut self) {
+        for extent in &mut self.0 {
+            let crosses = |k: &usize, (min, max): (u8, u8)| value(min) <= level(*k) && level(*k) <= value(max);
+            let levels = |range: (u8, u8)| (0..LEVELS).filter(|k| crosses(k, range)).fold(0, |levels, k| levels | 1 << k);
+            extent.levels = extent.bytes.map(levels);
         }
     }
 
-    /// By level, the line that comes last in a square whose corners are of these parts, 0 where none may.
+    /// The levels of U and of V that are drawn in a square for one of the parts of its corners.
     #[inline(always)]
-    pub fn lines(&self, coordinate: usize, (x, y): (usize, usize), parts: [u8; 4]) -> [u16; LEVELS] {
-        let mut lines = [0; LEVELS];
-        for (k, part) in parts.into_iter().enumerate() {
-            if k > 0 && part == parts[k - 1] {
-                continue;
-            }
-            if let Some(Some(extent)) = self.0.get(usize::from(part))
-                && extent.columns.contains(&x)
-                && extent.rows.contains(&y)
-            {
-                let levels = &extent.levels[coordinate];
-                for (k, last) in lines.iter_mut().enumerate() {
-                    let own = if levels.contains(&k) { line(coordinate, part, k) } else { 0 };
-                    *last = own.max(*last);
-                }
-            }
-        }
-        lines
+    pub fn levels(&self, part: u8, [x, y]: [usize; 2]) -> [Levels; 2] {
+        let Extent { columns, rows, levels: [u, v], .. } = &self.0[usize::from(part) % self.0.len()];
+        // Without branches.
+        let inside = (columns.start <= x) & (x < columns.end) & (rows.start <= y) & (y < rows.end);
+        let mask = Levels::from(inside).wrapping_neg();
+        [u & mask, v & mask]
     }
 }
 

@@ -1,5 +1,6 @@
-//! Where squares lie in the box, along one of its sides.
+//! Where squares lie along one side of the box, and into which pixels lines' ends fall.
 
+use super::{level, value};
 use crate::render::bits;
 
 /// The corners of squares along one side of the box.
@@ -12,38 +13,41 @@ pub(super) struct Grid {
     length: f64,
     /// By square: pixels of the box in which it begins and ends.
     pixels: Vec<[i32; 2]>,
-    /// By square: from which share of it on points lie in the pixel in which it ends; not a number where there are more
-    /// than two pixels.
-    flips: Vec<f64>,
+    /// By plain square: the share of it at which its second pixel begins, but for the last bits of a number.
+    borders: Vec<f64>,
+    /// What last bits may make of a border, in levels.
+    tolerance: f64,
     /// The squares that are not plain.
     uneven: Vec<u64>,
 }
+
+/// Added to numbers of up to 51 bits, this leaves whole ones.
+const WHOLE: f64 = 3.0 * (1_u64 << 51) as f64;
+
+/// Levels, one bit for each.
+pub(super) type Levels = u16;
 
 impl Grid {
     pub fn fill(&mut self, start: i32, side: usize) {
         let squares = side.saturating_sub(1);
         (self.start, self.side, self.length) = (f64::from(start), side as f64, 1.0 / squares as f64);
-        let (mut pixels, mut flips) = (std::mem::take(&mut self.pixels), std::mem::take(&mut self.flips));
+        self.tolerance = 1e-13 * (self.start.abs() + self.side);
+        let mut pixels = std::mem::take(&mut self.pixels);
         pixels.clear();
-        flips.clear();
-        for square in 0..squares {
-            let ends @ [first, last] = [0.0, 1.0].map(|share| self.pixel(square, share));
-            pixels.push(ends);
-            flips.push(match last - first {
-                0 => f64::INFINITY,
-                1 => self.find_flip(square, first),
-                _ => f64::NAN,
-            });
-        }
+        pixels.extend((0..squares).map(|square| [0.0, 1.0].map(|share| self.pixel(square, share))));
+        self.borders.clear();
         self.uneven.clear();
         self.uneven.resize(bits::words(side), 0);
-        for square in 0..squares {
+        for (square, &[first, last]) in pixels.iter().enumerate() {
             let next = pixels.get(square + 1).map(|ends| ends[0]);
-            if flips[square].is_nan() || next != Some(pixels[square][1]) {
+            if last - first > 1 || next != Some(last) {
                 self.uneven[square / 64] |= 1 << (square % 64);
             }
+            // Cut off means down from 0 on, and up below.
+            let border = f64::from(first) + if self.start + f64::from(first) < 0.0 { 0.0 } else { 1.0 };
+            self.borders.push((border / self.side - square as f64 * self.length) / self.length);
         }
-        (self.pixels, self.flips) = (pixels, flips);
+        self.pixels = pixels;
     }
 
     /// The pixel of the box at a share of a square, cut to whole pixels of the picture.
@@ -52,36 +56,11 @@ impl Grid {
         ((self.start + share * self.side) as i64 - self.start as i64) as i32
     }
 
-    /// The smallest share of a square, to the last bit, that is not in its first pixel.
-    fn find_flip(&self, square: usize, first: i32) -> f64 {
-        let beyond = |share: f64| self.pixel(square, share) > first;
-        let guess = (f64::from(first + 1) / self.side - square as f64 / (self.side - 1.0)) / self.length;
-        let (low, high) = (guess - 1e-10, guess + 1e-10);
-        let near = low > 0.0 && high < 1.0 && !beyond(low) && beyond(high);
-        let (low, high) = if near { (low, high) } else { (0.0, 1.0) };
-        let (mut low, mut high) = (low.to_bits(), high.to_bits());
-        while high - low > 1 {
-            let middle = low.midpoint(high);
-            *(if beyond(f64::from_bits(middle)) { &mut high } else { &mut low }) = middle;
-        }
-        f64::from_bits(high)
-    }
-
     /// Pixels of the box in which a square begins and ends.
-    pub fn ends(&self, square: usize) -> [i32; 2] {
-        self.pixels[square]
-    }
-
-    /// From which share of a plain square on points lie in the pixel in which it ends.
     #[inline(always)]
-    pub fn flip(&self, square: usize) -> f64 {
-        self.flips[square]
-    }
-
-    /// Where a plain square begins.
-    #[inline(always)]
-    pub fn first(&self, square: usize) -> usize {
-        self.pixels[square][0] as usize
+    pub fn ends(&self, square: usize) -> [usize; 2] {
+        let [first, last] = self.pixels[square];
+        [first as usize, last as usize]
     }
 
     /// The squares, one bit for each, that are not plain: they end more than one pixel further on than they begin, or
@@ -90,8 +69,36 @@ impl Grid {
         &self.uneven
     }
 
-    /// Whether a square is plain.
     pub fn is_plain(&self, square: usize) -> bool {
         self.uneven[square / 64] >> (square % 64) & 1 == 0
+    }
+
+    /// The levels that cross a side of a plain square in the pixel in which it begins, and those in the pixel in which
+    /// it ends. Given are the bytes at the side's ends, and how many levels these reach.
+    #[inline(always)]
+    pub fn crossings(&self, square: usize, (a, reached_a): (u8, u8), (b, reached_b): (u8, u8)) -> [Levels; 2] {
+        let crossing = (1_u32 << reached_a).abs_diff(1 << reached_b) as Levels;
+        // In levels, of which one is as much as 255 / 9.
+        let (from, by) = (f64::from(a), f64::from(i32::from(b) - i32::from(a)));
+        let border = (from + self.borders[square] * by) * (9.0 / 255.0);
+        // The nearest level, as the lowest bits of a number that has none for fractions.
+        let shifted = border + WHOLE;
+        let (nearest, k) = (shifted - WHOLE, shifted.to_bits() as u32 & 15);
+        if crossing >> k & 1 == 1 && (border - nearest).abs() <= self.tolerance {
+            return self.close_crossings(square, [a, b], crossing);
+        }
+        let lower = crossing & ((1_u32 << (k + u32::from(nearest < border))) - 1) as Levels;
+        let higher = crossing ^ lower;
+        if a < b { [lower, higher] } else { [higher, lower] }
+    }
+
+    /// The same where last bits decide.
+    #[cold]
+    fn close_crossings(&self, square: usize, [a, b]: [u8; 2], crossing: Levels) -> [Levels; 2] {
+        let first = self.pixels[square][0];
+        let share = |k: usize| (level(k) - value(a)) / (value(b) - value(a));
+        let beyond = |k: &usize| crossing >> k & 1 == 1 && self.pixel(square, share(*k)) > first;
+        let beyond = (0..super::LEVELS).filter(beyond).fold(0, |levels, k| levels | 1 << k);
+        [crossing & !beyond, beyond]
     }
 }

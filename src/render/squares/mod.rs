@@ -14,7 +14,7 @@ mod row;
 mod uneven;
 
 use extents::Extents;
-use grid::Grid;
+use grid::{Grid, Levels};
 use raster::Raster;
 use row::Row;
 
@@ -22,10 +22,10 @@ use super::bits;
 use super::ink::{Ink, Medium, OPAQUE};
 use super::parts::Parts;
 use super::style::Style;
-use crate::person::{IuvMap, Person};
+use crate::person::Person;
 
 const LEVELS: usize = 10;
-/// Bits of a line's number that are for the level; those above are for the part, and the uppermost for U or V.
+/// Bits of a line's number that are for the level, from 1 on; those above are for the part, and the uppermost for U or V.
 const LEVEL_BITS: usize = 4;
 const PART_BITS: usize = 5;
 
@@ -39,19 +39,18 @@ fn value(byte: u8) -> f64 {
     f64::from(byte) / 255.0
 }
 
-/// The number of a part's line: the higher one covers.
+/// The number of the last of a part's lines of these levels, 0 if there is none; those with higher numbers cover.
 #[inline(always)]
-fn line(coordinate: usize, part: u8, k: usize) -> u16 {
-    ((coordinate << PART_BITS | usize::from(part)) << LEVEL_BITS | k) as u16
+fn last(coordinate: usize, part: u8, levels: Levels) -> u16 {
+    let line = ((coordinate << PART_BITS | usize::from(part)) << LEVEL_BITS) as u16;
+    if levels == 0 { 0 } else { line | (Levels::BITS - levels.leading_zeros()) as u16 }
 }
 
 #[derive(Debug)]
 pub(super) struct Squares {
     parts: Parts,
-    /// By level, with room for every number of its bits.
+    /// By level, from 1 on.
     inks: [Ink; 1 << LEVEL_BITS],
-    levels: [f64; LEVELS],
-    values: Box<[f64; 256]>,
     /// Number of levels that a byte reaches.
     counts: Box<[u8; 256]>,
     reached: Reached,
@@ -73,20 +72,29 @@ pub(super) struct Lines {
     changes: [Vec<u64>; 3],
     /// Squares of the row above whose sides are drawn.
     uniform: Vec<u64>,
-    /// The others that lines cross: U or V, column, row.
-    others: Vec<(usize, usize, usize)>,
+    /// The others that lines cross.
+    others: Vec<Square>,
+}
+
+/// Column, row, and the corners' pixels, counter-clockwise from the top left one.
+#[derive(Debug)]
+struct Square {
+    x: usize,
+    y: usize,
+    corners: [[u8; 3]; 4],
 }
 
 impl Squares {
     pub fn new(style: &Style, medium: &Medium) -> Self {
-        let ink = |k: usize| medium.ink(style.palette.color((level(k.min(LEVELS - 1)) * 255.0) as u8), OPAQUE);
+        let ink = |k: usize| match k.checked_sub(1) {
+            Some(k @ 0..LEVELS) => medium.ink(style.palette.color((level(k) * 255.0) as u8), OPAQUE),
+            _ => Ink::NONE,
+        };
         let count = |byte: usize| (0..LEVELS).filter(|&k| value(byte as u8) >= level(k)).count() as u8;
         let smallest = |k: usize| (0..=255).find(|&byte| value(byte) >= level(k)).unwrap_or(255);
         Self {
             parts: style.parts,
             inks: std::array::from_fn(ink),
-            levels: std::array::from_fn(level),
-            values: Box::new(std::array::from_fn(|byte| value(byte as u8))),
             counts: Box::new(std::array::from_fn(count)),
             reached: std::array::from_fn(|k| smallest(k + 1)),
         }
@@ -114,14 +122,13 @@ impl Squares {
                 self.squares(y, lines);
             }
         }
-        lines.extents.finish(&self.levels);
+        lines.extents.finish();
         let Lines { raster, grids, extents, others, .. } = lines;
-        for &(coordinate, x, y) in &*others {
-            self.square(coordinate, [x, y], map, (extents, grids), raster);
-        }
+        others.iter().for_each(|square| self.square(square, extents, grids, raster));
     }
 
     /// Between two rows: draws the sides of uniform squares, and notes the others that lines cross.
+    #[inline(never)]
     fn squares(&self, y: usize, lines: &mut Lines) {
         let Lines { raster, grids: [columns, rows], above, below, changes, uniform: uniform_above, others, .. } = lines;
         let (above, below) = (&*above, &*below);
@@ -132,6 +139,7 @@ impl Squares {
             bits::differ(above, below, out);
         }
         let uneven_row = if rows.is_plain(y) { 0 } else { u64::MAX };
+        let [top, bottom] = rows.ends(y);
         let mut carried = 0;
         for (k, uniform_above) in uniform_above.iter_mut().enumerate() {
             let either = |bits: &[u64]| bits[k] | bits[k] >> 1 | bits.get(k + 1).map_or(0, |next| next << 63);
@@ -139,24 +147,28 @@ impl Squares {
             let mixed = above.borders[k] | below.borders[k] | either(&changes[0]);
             let uniform = all & !(mixed | columns.uneven()[k] | uneven_row);
             let (sides, tops) = (uniform | uniform << 1 | carried, uniform | *uniform_above);
+            let crossed = |coordinate: usize| {
+                above.steps[coordinate][k] | below.steps[coordinate][k] | either(&changes[1 + coordinate])
+            };
+            others.extend(bits::ones((crossed(0) | crossed(1)) & all & !uniform).map(|bit| {
+                let x = 64 * k + bit;
+                Square { x, y, corners: [above.pixel(x), below.pixel(x), below.pixel(x + 1), above.pixel(x + 1)] }
+            }));
             for coordinate in 0..2 {
-                let (bytes, levels) = ([above, below].map(|row| &row.bytes[coordinate][..]), [above, below].map(|row| &row.levels[coordinate][..]));
+                let (bytes, levels) = (&above.bytes[coordinate], &above.levels[coordinate]);
+                let (bytes_below, levels_below) = (&below.bytes[coordinate], &below.levels[coordinate]);
                 let (steps, changes) = (above.steps[coordinate][k], &changes[1 + coordinate]);
-                let crossed = steps | below.steps[coordinate][k] | either(changes);
-                others.extend(bits::ones(crossed & all & !uniform).map(|bit| (coordinate, 64 * k + bit, y)));
                 for x in bits::ones(steps & tops).map(|bit| 64 * k + bit) {
-                    let ends = [x, x + 1];
-                    let (bytes, levels) = (ends.map(|x| bytes[0][x]), ends.map(|x| levels[0][x]));
-                    let (left, flip) = (columns.first(x), columns.flip(x));
-                    self.side(bytes, levels, flip, |k, second| {
-                        raster.set(left + usize::from(second), rows.first(y), line(coordinate, above.part[x], k));
-                    });
+                    let [first, second] = columns.crossings(x, (bytes[x], levels[x]), (bytes[x + 1], levels[x + 1]));
+                    let ([left, right], part) = (columns.ends(x), above.part[x]);
+                    raster.set(left, top, last(coordinate, part, first));
+                    raster.set(right, top, last(coordinate, part, second));
                 }
                 for x in bits::ones(changes[k] & sides).map(|bit| 64 * k + bit) {
-                    let (bytes, levels) = (bytes.map(|row| row[x]), levels.map(|row| row[x]));
-                    self.side(bytes, levels, rows.flip(y), |k, second| {
-                        raster.set(columns.first(x), rows.first(y) + usize::from(second), line(coordinate, above.part[x], k));
-                    });
+                    let [first, second] = rows.crossings(y, (bytes[x], levels[x]), (bytes_below[x], levels_below[x]));
+                    let ([left, _], part) = (columns.ends(x), above.part[x]);
+                    raster.set(left, top, last(coordinate, part, first));
+                    raster.set(left, bottom, last(coordinate, part, second));
                 }
             }
             carried = uniform >> 63;
@@ -164,48 +176,33 @@ impl Squares {
         }
     }
 
-    /// Calls `draw` with the levels that cross a side of a square, and whether in the second of the side's pixels; from
-    /// `flip` on, as a share of the side, points lie there.
-    #[inline(always)]
-    fn side(&self, bytes: [u8; 2], levels: [u8; 2], flip: f64, mut draw: impl FnMut(usize, bool)) {
-        let [a, b] = bytes.map(|byte| self.values[usize::from(byte)]);
-        for k in usize::from(levels[0].min(levels[1]))..usize::from(levels[0].max(levels[1])) {
-            draw(k, (self.levels[k] - a) / (b - a) >= flip);
-        }
-    }
-
     /// Draws the lines through any square.
-    fn square(&self, coordinate: usize, square: [usize; 2], map: &IuvMap, (extents, grids): (&Extents, &[Grid; 2]), raster: &mut Raster) {
-        let [x, y] = square;
-        let row = |y: usize| map.row(y).as_chunks::<3>().0;
-        let (above, below) = (&row(y)[x..x + 2], &row(y + 1)[x..x + 2]);
-        // Counter-clockwise from the top left corner.
-        let corners = [above[0], below[0], below[1], above[1]];
-        let corners = corners.map(|corner| if self.parts.contains(corner[0]) { corner } else { [0; 3] });
-        let bytes = corners.map(|corner| corner[1 + coordinate]);
-        let levels = bytes.map(|byte| self.counts[usize::from(byte)]);
-        let lines = extents.lines(coordinate, (x, y), corners.map(|corner| corner[0]));
-        if !(grids[0].is_plain(x) && grids[1].is_plain(y)) {
-            let values = bytes.map(|byte| self.values[usize::from(byte)]);
-            for (k, &line) in lines.iter().enumerate().filter(|(_, line)| **line > 0) {
-                let reach = levels.map(|count| usize::from(count) > k);
-                uneven::draw(raster, grids, square, (&values, reach), self.levels[k], line);
+    fn square(&self, square: &Square, extents: &Extents, grids: &[Grid; 2], raster: &mut Raster) {
+        let &Square { x, y, corners } = square;
+        let own = |corner: usize| extents.levels(corners[corner][0], [x, y]);
+        let own = [own(0), own(1), own(2), own(3)];
+        let plain = grids[0].is_plain(x) && grids[1].is_plain(y);
+        for coordinate in 0..2 {
+            let of = |corner: [u8; 3]| (corner[1 + coordinate], self.counts[usize::from(corner[1 + coordinate])]);
+            let [a, b, c, d] = [of(corners[0]), of(corners[1]), of(corners[2]), of(corners[3])];
+            let last = |levels: Levels| {
+                let last = |corner: usize| last(coordinate, corners[corner][0], own[corner][coordinate] & levels);
+                last(0).max(last(1)).max(last(2).max(last(3)))
+            };
+            if !plain {
+                for k in 0..LEVELS {
+                    let corners = [a, b, c, d].map(|(byte, reached)| (value(byte), usize::from(reached) > k));
+                    uneven::draw(raster, grids, [x, y], corners, level(k), last(1 << k));
+                }
+                continue;
             }
-            return;
-        }
-        // The last line by pixel, counter-clockwise.
-        let mut last = [0; 4];
-        let (across, down) = (grids[0].flip(x), grids[1].flip(y));
-        for (first, second, flip) in [(0, 1, down), (1, 2, across), (3, 2, down), (0, 3, across)] {
-            let of = |corners: &[u8; 4]| [corners[first], corners[second]];
-            self.side(of(&bytes), of(&levels), flip, |k, beyond| {
-                let pixel = &mut last[if beyond { second } else { first }];
-                *pixel = lines[k].max(*pixel);
-            });
-        }
-        let ([left, right], [top, bottom]) = (grids[0].ends(x), grids[1].ends(y));
-        for ((x, y), line) in [(left, top), (left, bottom), (right, bottom), (right, top)].into_iter().zip(last) {
-            raster.set(x as usize, y as usize, line);
+            let (west, east) = (grids[1].crossings(y, a, b), grids[1].crossings(y, d, c));
+            let (south, north) = (grids[0].crossings(x, b, c), grids[0].crossings(x, a, d));
+            let ([left, right], [top, bottom]) = (grids[0].ends(x), grids[1].ends(y));
+            raster.set(left, top, last(west[0] | north[0]));
+            raster.set(left, bottom, last(west[1] | south[0]));
+            raster.set(right, bottom, last(south[1] | east[1]));
+            raster.set(right, top, last(north[1] | east[0]));
         }
     }
 
@@ -218,9 +215,9 @@ impl Squares {
                 continue;
             }
             for (ink, &line) in inks.iter_mut().zip(lines) {
-                if line > 0 {
-                    *ink = self.inks[usize::from(line) % self.inks.len()];
-                }
+                // Without a branch for each pixel: no processor foresees where lines are.
+                let new = self.inks[usize::from(line) % self.inks.len()];
+                *ink = if line > 0 { new } else { *ink };
             }
         }
     }

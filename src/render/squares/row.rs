@@ -37,6 +37,11 @@ impl Row {
             bits::differ(row, row.get(1..).unwrap_or(&[]), out);
         }
     }
+
+    #[inline(always)]
+    pub fn pixel(&self, x: usize) -> [u8; 3] {
+        [self.part[x], self.bytes[0][x], self.bytes[1][x]]
+    }
 }
 
 vectorised! {

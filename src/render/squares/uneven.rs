@@ -39,28 +39,27 @@ static ENDS: [&[[Edge; 2]]; 16] = [
     &[],
 ];
 
-/// Draws the lines of one level through a square, the corners of which have `values`; `reach` says which of them reach
-/// the level.
+/// Draws the lines of one level through a square; of its corners are given the values, and whether they reach the level.
 pub(super) fn draw(
     raster: &mut Raster,
     grids: &[Grid; 2],
     square: [usize; 2],
-    (values, reach): (&[f64; 4], [bool; 4]),
+    corners: [(f64, bool); 4],
     level: f64,
     line: u16,
 ) {
-    let inside = (0..4).fold(0, |code, corner| code | usize::from(reach[corner]) << corner);
+    let inside = (0..4).fold(0, |code, corner| code | usize::from(corners[corner].1) << corner);
     for edges in ENDS[inside] {
-        let [from, to] = edges.map(|edge| end(edge, values, level, square, grids));
+        let [from, to] = edges.map(|edge| end(edge, &corners, level, square, grids));
         raster.line(from, to, line);
     }
 }
 
 /// Column and row of the box's pixel in which a line ends on an edge.
-fn end(edge: Edge, values: &[f64; 4], level: f64, square: [usize; 2], grids: &[Grid; 2]) -> [i32; 2] {
-    let (a, b) = (values[usize::from(edge.corners.0)], values[usize::from(edge.corners.1)]);
+fn end(edge: Edge, corners: &[(f64, bool); 4], level: f64, square: [usize; 2], grids: &[Grid; 2]) -> [i32; 2] {
+    let (a, b) = (corners[usize::from(edge.corners.0)].0, corners[usize::from(edge.corners.1)].0);
     let (along, across) = (usize::from(edge.axis), usize::from(1 - edge.axis));
     let moving = grids[along].pixel(square[along], (level - a) / (b - a));
-    let fixed = grids[across].ends(square[across])[usize::from(edge.far)];
+    let fixed = grids[across].ends(square[across])[usize::from(edge.far)] as i32;
     if along == 0 { [moving, fixed] } else { [fixed, moving] }
 }

@@ -195,6 +195,25 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_differ_become_bits() {
+        let bytes: Vec<u8> = (0..LENGTH).map(|k| (k * k / 7 % 256) as u8).collect();
+        for length in [0, 1, 63, 64, 65, 128, LENGTH] {
+            let other: Vec<u8> = (0..LENGTH).map(|k| bytes[k] ^ u8::from(some(k)) << (k % 8)).collect();
+            let mut out = vec![u64::MAX; words(LENGTH)];
+            differ(&bytes, &other[..length], &mut out);
+            assert_eq!(out, row(|k| k < length && some(k)), "{length}");
+        }
+    }
+
+    #[test]
+    fn first_bits_are_as_many_as_counted() {
+        for count in [0, 1, 63, 64, 65, 300] {
+            let all: Vec<u64> = (0..words(LENGTH)).map(|k| first(count, k)).collect();
+            assert_eq!(all, row(|k| k < count), "{count}");
+        }
+    }
+
+    #[test]
     fn copies_begin_anywhere() {
         for (from, to) in [(0, 0), (0, 5), (7, 0), (64, 128), (130, 3), (3, 130), (299, 299), (400, 0), (0, 400)] {
             let mut out = vec![u64::MAX; words(LENGTH)];

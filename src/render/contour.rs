@@ -82,7 +82,7 @@ impl Contours {
         for (block, inks) in inks.chunks_mut(BLOCK * CHUNK).enumerate() {
             let hood = Neighbourhood { planes, x: start + block * BLOCK * CHUNK, y, radius: self.radius };
             cover(&self.limits, hood.of(&planes.part), hood.of(&planes.u), hood.of(&planes.v), &mut found);
-            for (inks, found) in inks.chunks_mut(CHUNK).zip(&found) {
+            for (inks, found) in inks.chunks_mut(CHUNK).zip(&found).filter(|(_, found)| **found != [0; CHUNK]) {
                 // Without a branch for each pixel: no processor foresees where lines are.
                 if Ink::none_in(inks) {
                     for (ink, index) in inks.iter_mut().zip(found) {

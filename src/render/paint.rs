@@ -154,9 +154,8 @@ impl RawPaint {
 
     fn row(&self, pixels: &[[u8; 3]], inks: &mut [Ink]) {
         for (ink, pixel) in inks.iter_mut().zip(pixels) {
-            if self.parts.contains(pixel[0]) {
-                *ink = self.ink(*pixel);
-            }
+            let new = self.ink(*pixel);
+            *ink = if self.parts.contains(pixel[0]) { new } else { *ink };
         }
     }
 }

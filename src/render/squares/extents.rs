@@ -63,7 +63,8 @@ impl Extents {
     pub fn finish(&mut self) {
         for extent in &mut self.0 {
             let crosses = |k: &usize, (min, max): (u8, u8)| value(min) <= level(*k) && level(*k) <= value(max);
-            let levels = |range: (u8, u8)| (0..LEVELS).filter(|k| crosses(k, range)).fold(0, |levels, k| levels | 1 << k);
+            let levels =
+                |range: (u8, u8)| (0..LEVELS).filter(|k| crosses(k, range)).fold(0, |levels, k| levels | 1 << k);
             extent.levels = extent.bytes.map(levels);
         }
     }

@@ -128,12 +128,12 @@ impl Squares {
     }
 
     /// Between two rows: draws the sides of uniform squares, and notes the others that lines cross.
-    #[inline(never)]
     fn squares(&self, y: usize, lines: &mut Lines) {
         let Lines { raster, grids: [columns, rows], above, below, changes, uniform: uniform_above, others, .. } = lines;
         let (above, below) = (&*above, &*below);
         let squares = above.part.len() - 1;
-        let pairs = [(&above.part, &below.part), (&above.levels[0], &below.levels[0]), (&above.levels[1], &below.levels[1])];
+        let pairs =
+            [(&above.part, &below.part), (&above.levels[0], &below.levels[0]), (&above.levels[1], &below.levels[1])];
         for (out, (above, below)) in changes.iter_mut().zip(pairs) {
             out.resize(uniform_above.len(), 0);
             bits::differ(above, below, out);
@@ -185,6 +185,9 @@ impl Squares {
         for coordinate in 0..2 {
             let of = |corner: [u8; 3]| (corner[1 + coordinate], self.counts[usize::from(corner[1 + coordinate])]);
             let [a, b, c, d] = [of(corners[0]), of(corners[1]), of(corners[2]), of(corners[3])];
+            if [b.1, c.1, d.1] == [a.1; 3] {
+                continue;
+            }
             let last = |levels: Levels| {
                 let last = |corner: usize| last(coordinate, corners[corner][0], own[corner][coordinate] & levels);
                 last(0).max(last(1)).max(last(2).max(last(3)))
@@ -222,3 +225,6 @@ impl Squares {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,5 @@
 //! Where parts lie, and which levels cross them.
 
-use std::ops::Range;
-
 use super::grid::Levels;
 use super::row::Row;
 use super::{LEVELS, level, value};
@@ -13,11 +11,12 @@ use crate::simd::vectorised;
 #[derive(Debug)]
 pub(super) struct Extents([Extent; PARTS.next_power_of_two() as usize]);
 
-/// Where squares of a part may begin, and its values. A part of one row or one column has no squares.
+/// Where a part lies, and its values.
 #[derive(Clone, Debug)]
 struct Extent {
-    columns: Range<usize>,
-    rows: Range<usize>,
+    /// First and last ones.
+    columns: (usize, usize),
+    rows: (usize, usize),
     /// Smallest and largest bytes of U and V.
     bytes: [(u8, u8); 2],
     /// Levels that cross U and V.
@@ -25,7 +24,7 @@ struct Extent {
 }
 
 impl Extent {
-    const NONE: Self = Self { columns: usize::MAX..0, rows: usize::MAX..0, bytes: [(255, 0); 2], levels: [0; 2] };
+    const NONE: Self = Self { columns: (usize::MAX, 0), rows: (usize::MAX, 0), bytes: [(255, 0); 2], levels: [0; 2] };
 }
 
 impl Default for Extents {
@@ -51,8 +50,8 @@ impl Extents {
                 continue;
             }
             let extent = &mut self.0[part % self.0.len()];
-            extent.columns = extent.columns.start.min(run.start)..extent.columns.end.max(run.end - 1);
-            extent.rows = extent.rows.start.min(y)..extent.rows.end.max(y);
+            extent.columns = (extent.columns.0.min(run.start), extent.columns.1.max(run.end - 1));
+            extent.rows = (extent.rows.0.min(y), extent.rows.1.max(y));
             for (bytes, range) in row.bytes.iter().zip(&mut extent.bytes) {
                 widen(&bytes[run.clone()], range);
             }
@@ -73,8 +72,8 @@ impl Extents {
     #[inline(always)]
     pub fn levels(&self, part: u8, [x, y]: [usize; 2]) -> [Levels; 2] {
         let Extent { columns, rows, levels: [u, v], .. } = &self.0[usize::from(part) % self.0.len()];
-        // Without branches.
-        let inside = (columns.start <= x) & (x < columns.end) & (rows.start <= y) & (y < rows.end);
+        // Without branches. No square begins in the last column or row.
+        let inside = (columns.0 <= x) & (x < columns.1) & (rows.0 <= y) & (y < rows.1);
         let mask = Levels::from(inside).wrapping_neg();
         [u & mask, v & mask]
     }

@@ -26,8 +26,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from . import augment
 from .augment import IGNORE, MAX_PEOPLE, PARTS, SOMEBODY, UNKNOWN
+from .turned import turned
 
 TEACHER_UV_WEIGHT = 0.5  # teacher U, V are off by 0.07 on average, rendered ones are exact
+TURNED_SHARE = 0.25  # of the photographs from the front are shown as backs
 SMALLEST_SIDE = 10  # a person with a shorter box side is nobody one could learn from
 SMALLEST_VISIBLE = 0.08  # nor is one of whom less than this share is seen
 SHAPES = [(256, 256), (224, 160), (224, 160), (192, 224)]  # (height, width) of training scenes, drawn per batch
@@ -50,6 +52,7 @@ class Entry:
     synthetic: bool
     split: str
     weight: float  # relative frequency in training
+    front: bool = False  # the one person is known to be seen from the front
 
 
 @dataclass
@@ -113,6 +116,7 @@ def read_index(folder: str | Path, split: str | None = None) -> list[Entry]:
                 synthetic=record.get("source") == "synthetic",
                 split=record.get("split", "train"),
                 weight=_weight(record),
+                front=record.get("facing") == "front" and len(record["boxes"]) == 1,
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}:{number}: {type(error).__name__}: {error}") from error
@@ -286,7 +290,11 @@ class Collection:
         if self.synthetic and (not self.photos or rng.random() < self.share):
             return load(self.synthetic[rng.integers(len(self.synthetic))])
         point = rng.random() * self._cumulative[-1]
-        return load(self.photos[min(int(np.searchsorted(self._cumulative, point)), len(self.photos) - 1)])
+        entry = self.photos[min(int(np.searchsorted(self._cumulative, point)), len(self.photos) - 1)]
+        picture = load(entry)
+        if entry.front and not entry.synthetic and rng.random() < TURNED_SHARE:
+            picture = _maybe_turned(picture, rng)
+        return picture
 
     def background(self, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         """A random view (height, width, 3) without people; a flat colour where there are no backgrounds."""
@@ -332,6 +340,12 @@ def _windows(height: int, width: int, rng: np.random.Generator) -> list[tuple[in
     if layout in ("rows", "quarters"):
         ys.insert(1, round(height * rng.uniform(0.35, 0.65)))
     return [(x0, y0, x1, y1) for y0, y1 in zip(ys, ys[1:]) for x0, x1 in zip(xs, xs[1:])]
+
+
+def _maybe_turned(picture: Picture, rng: np.random.Generator) -> Picture:
+    """The person from behind where that can be shown; U and V of that side are unknown."""
+    behind = turned(picture.image, picture.label, rng)
+    return picture if behind is None else Picture(*behind, picture.people, uv_weight=0.0)
 
 
 def _maybe_mirrored(picture: Picture, rng: np.random.Generator) -> Picture:

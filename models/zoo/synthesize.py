@@ -66,9 +66,9 @@ def _open_assets(folder, free):
 
 
 def _work(job):
-    seed, number, size, folder, split, licence = job
+    seed, number, size, folder, split = job
     scene, quality = make_scene(_assets, seed, number, size)
-    return save_scene(folder, f"s{seed:03d}_{number:06d}", scene, quality, split, licence)
+    return save_scene(folder, f"s{seed:03d}_{number:06d}", scene, quality, split, FREE if _assets.free else LICENCE)
 
 
 def main(arguments=None):
@@ -86,8 +86,7 @@ def main(arguments=None):
         options.out.mkdir(parents=True, exist_ok=True)
         index = options.out / "index.jsonl"
         done = {json.loads(line)["file"] for line in index.read_text().splitlines()} if index.exists() else set()
-        licence = FREE if options.free else LICENCE
-        jobs = [(options.seed, n, options.size, options.out, options.split, licence) for n in range(options.count)
+        jobs = [(options.seed, n, options.size, options.out, options.split) for n in range(options.count)
                 if f"s{options.seed:03d}_{n:06d}.jpg" not in done]
         with index.open("a") as lines:
             if options.workers <= 1:

@@ -22,7 +22,7 @@ class Assets:
         """`folder`: holds body/, poses/, skins/, wardrobe/, textures/, backgrounds/. `free`: nothing that is seen is
         anything but CC0."""
         folder = Path(folder)
-        self._free = free
+        self.free = free
         for name in ("body", "poses", "skins", "wardrobe", "textures", "backgrounds"):
             if not (folder / name).is_dir():
                 raise AssetError(f"no folder '{name}' in {folder}: --assets must name the training data folder")
@@ -51,7 +51,7 @@ class Assets:
             entries = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise AssetError(f"{path}: {error}; check the --assets folder") from error
-        return [e for e in entries if not self._free or e.get("licence", "").startswith("CC0")]
+        return [e for e in entries if not self.free or e.get("licence", "").startswith("CC0")]
 
     def _eye_uv(self, vertices):
         """Eyes are seen from the front, so texture coordinates are x and y on the ball."""

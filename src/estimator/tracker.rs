@@ -2,7 +2,8 @@
 //!
 //! A network that sees each picture on its own puts the edge of a box or the border between two parts a little
 //! elsewhere every time. Here boxes that hardly move are held, and the charts of a person are mixed with those of the
-//! picture before, cell by cell of the box. What moves fast or is surely another part wins at once.
+//! picture before, cell by cell of the box, as long as the box keeps its shape: a leg that swings out of it moves
+//! every cell to another place of the body. What moves fast or is surely another part wins at once.
 
 use std::sync::Mutex;
 
@@ -16,7 +17,7 @@ use crate::threads::Threads;
 const MIN_OVERLAP: f32 = 0.3;
 /// Pictures after which a person who was not seen again is forgotten.
 const MEMORY: u32 = 15;
-/// Share of the box's side from which on a move of an edge is followed wholly.
+/// Share of the box's side from which on a move of an edge is followed wholly, and a change of the side mixes nothing.
 const JITTER: f32 = 0.06;
 /// Share of the score threshold that is enough for a person seen in the picture before.
 const KNOWN: f32 = 0.7;
@@ -48,8 +49,8 @@ pub struct Followed {
     pub score: f32,
     /// In pixels of the network, as the detection was.
     pub rect: Rect,
-    /// Whether the person was seen in the picture before.
-    known: bool,
+    /// How much of the charts of the picture before is kept, 0..1.
+    kept: f32,
     track: usize,
 }
 
@@ -77,12 +78,14 @@ impl Tracker {
             }
             let track = matched.unwrap_or_else(|| self.begin(rect));
             let memory = &mut self.tracks[track];
+            let mut kept = 0.0;
             if known {
                 rect = steadied(&memory.rect, &rect, self.smoothing);
+                kept = self.smoothing * likeness(&memory.rect, &rect);
             }
             (memory.rect, memory.unseen) = (rect, 0);
             let rect = if known { rect.scaled(width, height) } else { scored.rect };
-            people.push(Followed { id: memory.id, score: scored.score, rect, known, track });
+            people.push(Followed { id: memory.id, score: scored.score, rect, kept, track });
         }
         people
     }
@@ -124,7 +127,7 @@ impl Tracker {
             return charts.to_iuv(width, height, threads);
         }
         let mut memory = lock(&self.tracks[person.track].charts);
-        charts.mixed(&mut memory, if person.known { self.smoothing } else { 0.0 }).to_iuv(width, height, threads)
+        charts.mixed(&mut memory, person.kept).to_iuv(width, height, threads)
     }
 
     /// Forgets people who were not seen for long; call it after each picture.
@@ -146,6 +149,13 @@ fn steadied(old: &Rect, new: &Rect, smoothing: f32) -> Rect {
         edge(old.x1, new.x1, width),
         edge(old.y1, new.y1, height),
     )
+}
+
+/// How far the cells of two boxes show the same places of a body: 1 for boxes of the same sides, wherever they are, 0 where
+/// a side has changed by [`JITTER`] or more.
+fn likeness(old: &Rect, new: &Rect) -> f32 {
+    let change = |old: f32, new: f32| (new - old).abs() / (new * JITTER).max(f32::MIN_POSITIVE);
+    (1.0 - change(old.width(), new.width()).max(change(old.height(), new.height()))).max(0.0)
 }
 
 #[cfg(test)]
@@ -253,6 +263,20 @@ mod tests {
         assert_eq!(say(-3.0), 0, "surely another part");
         assert_eq!(say(f32::NAN), 0);
         assert_eq!(say(1.0), 1, "a NaN is not remembered");
+    }
+
+    #[test]
+    fn parts_are_mixed_while_the_box_moves_but_not_when_it_takes_another_shape() {
+        let mut t = Tracker { smoothing: 0.5, ..Tracker::default() };
+        let mut say = |x, wider, logit| {
+            let rect = Rect::new(x, 0.0, x + 50.0 + wider, 80.0);
+            let people = follow(&mut t, &[Scored { rect, score: 0.9 }]);
+            part(&t, &people[0], logit)
+        };
+        assert_eq!(say(0.0, 0.0, 1.0), 1);
+        assert_eq!(say(9.0, 0.0, -0.5), 1, "the same body elsewhere");
+        assert_eq!(say(9.0, 0.0, 1.0), 1);
+        assert_eq!(say(9.0, 5.0, -0.5), 0, "other places of the body");
     }
 
     #[test]

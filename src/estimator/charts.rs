@@ -43,7 +43,7 @@ pub struct Charts<'a> {
 }
 
 impl Charts<'_> {
-    /// These charts, each value drawn towards the remembered one by the share `keep`; the result is the new memory.
+    /// These charts, each value drawn towards the remembered one by at most the share `keep`; the result is the new memory.
     /// A memory of other sizes, and what is no number in it, does not count.
     pub fn mixed<'m>(&self, memory: &'m mut Vec<f32>, keep: f32) -> Charts<'m> {
         let all = [self.coarse, self.fine, self.u, self.v];
@@ -89,11 +89,17 @@ impl Charts<'_> {
     }
 }
 
+/// A difference of logits from one picture to the next that is more change than noise.
+const SURE: f32 = 4.0;
+
 vectorised! {
-    /// Draws `old` towards `new`, keeping the share `keep`; what then is no number is taken from `new`.
+    /// Draws `old` towards `new`, keeping the share `keep` of small differences and little of those beyond [`SURE`]: where
+    /// a limb comes or goes, the logits of before say surely what is no longer true. What then is no number is taken from
+    /// `new`.
     fn mix(old: &mut [f32], new: &[f32], keep: f32) {
         for (old, &new) in old.iter_mut().zip(new) {
-            let mixed = new + keep * (*old - new);
+            let difference = *old - new;
+            let mixed = new + keep * difference / (1.0 + difference * difference * (1.0 / (SURE * SURE)));
             *old = if keep > 0.0 && mixed.is_finite() { mixed } else { new };
         }
     }

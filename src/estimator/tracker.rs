@@ -263,6 +263,8 @@ mod tests {
         assert_eq!(say(-3.0), 0, "surely another part");
         assert_eq!(say(f32::NAN), 0);
         assert_eq!(say(1.0), 1, "a NaN is not remembered");
+        assert_eq!(say(6.0), 1);
+        assert_eq!(say(-2.0), 0, "a limb that has gone leaves nothing behind, however sure it was");
     }
 
     #[test]

@@ -29,7 +29,6 @@ HAIR_COLOURS = [(25, 20, 18), (50, 36, 28), (85, 60, 42), (135, 100, 66), (185, 
 def _table() -> np.ndarray:
     table = np.full(256, IGNORE, np.uint8)  # a back part in a front view (the inside of a calf) has no certain counterpart
     table[0] = 0
-    table[PARTS + 1 :] = IGNORE
     for front, behind in BEHIND.items():
         table[front] = behind
     return table

@@ -26,10 +26,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from . import augment
 from .augment import IGNORE, MAX_PEOPLE, PARTS, SOMEBODY, UNKNOWN
+from .dressed import dressed
+from .things import thing
 from .turned import turned
 
 TEACHER_UV_WEIGHT = 0.5  # teacher U, V are off by 0.07 on average, rendered ones are exact
 TURNED_SHARE = 0.25  # of the photographs from the front are shown as backs
+DRESSED_SHARE = 0.35  # of all pictures show somebody in other clothes
 SMALLEST_SIDE = 10  # a person with a shorter box side is nobody one could learn from
 SMALLEST_VISIBLE = 0.08  # nor is one of whom less than this share is seen
 SHAPES = [(256, 256), (224, 160), (224, 160), (192, 224)]  # (height, width) of training scenes, drawn per batch
@@ -126,10 +129,10 @@ def read_index(folder: str | Path, split: str | None = None) -> list[Entry]:
 
 
 def _weight(record: dict) -> float:
-    """Rare views and good labels are drawn more often: back views and webcam-like video are a small part of the photos."""
+    """Rare views and good labels are drawn more often: backs, side views and webcam-like video are a small part of the photos."""
     if record.get("source") == "synthetic":
         return 1.0
-    rare = 6.0 if record.get("facing") == "back" else 1.0
+    rare = {"front": 1.0, "back": 6.0}.get(record.get("facing", "front"), 3.0)  # what is left is seen from the side, or unclear
     video = 2.0 if "clip" in record else 1.0
     return float(record.get("quality", 1.0)) ** 2 * rare * video
 
@@ -287,6 +290,14 @@ class Collection:
         self.synthetic = [entry for _, entries in self._shards.values() for entry in entries]
 
     def draw(self, rng: np.random.Generator) -> Picture:
+        """A picture, now and then with somebody turned or dressed anew."""
+        picture = self._draw(rng)
+        if picture.people and rng.random() < DRESSED_SHARE:
+            pattern = self.background(picture.image.shape[:2], rng)
+            picture.image = dressed(picture.image, picture.label, int(rng.integers(1, picture.people + 1)), pattern, rng)
+        return picture
+
+    def _draw(self, rng: np.random.Generator) -> Picture:
         if self.synthetic and (not self.photos or rng.random() < self.share):
             return load(self.synthetic[rng.integers(len(self.synthetic))])
         point = rng.random() * self._cumulative[-1]
@@ -318,14 +329,17 @@ def compose(collection: Collection, size: tuple[int, int], rng: np.random.Genera
         if rng.random() < 0.95:  # now and then nobody
             picture = _maybe_mirrored(collection.draw(rng), rng)
             canvas.place(picture, _view(picture, window, rng), window)
-    if rng.random() < 0.3:
+    if rng.random() < 0.35:
+        window = (0, 0, width, height)
         for _ in range(int(rng.integers(1, 3))):
             picture = _maybe_mirrored(collection.draw(rng), rng)
-            window = (0, 0, width, height)
-            canvas.place(picture, _view(picture, window, rng, anywhere=True), window, cut_out=True)
-    if rng.random() < 0.25:
+            view = _view_beside(picture, canvas, rng) if rng.random() < 0.5 else None
+            if view is None:
+                view = _view(picture, window, rng, anywhere=True)
+            canvas.place(picture, view, window, cut_out=True)
+    if rng.random() < 0.3:
         for _ in range(int(rng.integers(1, 3))):
-            canvas.cover(_blob(size, rng), collection.background(size, rng))
+            canvas.cover(*thing(collection.background(size, rng), rng))
     scene = canvas.finish()
     scene.image = augment.photograph(scene.image, rng)
     return scene
@@ -380,22 +394,18 @@ def _view(picture: Picture, window, rng: np.random.Generator, anywhere: bool = F
     return augment.view_matrix(scale, degrees, source, target, stretch=math.exp(rng.normal(0, 0.07)))
 
 
-def _blob(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Mask of a turned rectangle or ellipse somewhere, a tenth to a third of the scene wide, or upright and as tall as a person."""
-    height, width = size
-    mask = np.zeros(size, np.uint8)
-    centre = (float(rng.uniform(0, width)), float(rng.uniform(0, height)))
-    if rng.random() < 0.5:
-        sides, degrees = rng.uniform(0.1, 0.35, 2) * (width, height), rng.uniform(0, 180)
-    else:  # a pillar, a tree, a bottle: an outline alone makes nobody
-        tall = height * rng.uniform(0.3, 0.9)
-        sides, degrees = np.array([tall * rng.uniform(0.12, 0.4), tall]), rng.normal(0, 8)
-    shape = (centre, tuple(map(float, sides)), float(degrees))
-    if rng.random() < 0.5:
-        cv2.ellipse(mask, shape, 255, -1)
-    else:
-        cv2.fillPoly(mask, [cv2.boxPoints(shape).astype(np.int32)], 255)
-    return mask > 0
+def _view_beside(picture: Picture, canvas: Canvas, rng: np.random.Generator) -> np.ndarray | None:
+    """How the picture's first person stands in front of somebody in the scene, as tall and half hiding them; None where nobody is."""
+    numbers = rng.permutation(len(canvas.uv_weight)) + 1
+    there = next((box for n in numbers if (box := person_box(canvas.label, int(n))) is not None), None)
+    box = person_box(picture.label, 1) if picture.people else None
+    if there is None or box is None:
+        return None
+    (x0, y0, x1, y1), (left, top, right, bottom) = box, there
+    scale = min((bottom - top) * rng.uniform(0.75, 1.25) / (y1 - y0), 3.0)
+    apart = (right - left + scale * (x1 - x0)) / 2 * rng.uniform(0.3, 0.9) * rng.choice([-1, 1])
+    target = ((left + right) / 2 + apart, bottom + rng.normal(0, 0.05) * (bottom - top))
+    return augment.view_matrix(scale, rng.normal(0, 5), ((x0 + x1) / 2, y1), target)
 
 
 class SceneBatches(Dataset):

@@ -1,0 +1,54 @@
+"""Things in front of people."""
+
+import numpy as np
+
+from zoo import data
+from zoo.tests.test_data import write_picture
+from zoo.things import _profile, _solid, thing
+
+
+def test_things_cover_a_part_of_the_scene():
+    rng = np.random.default_rng(0)
+    view = rng.integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    shares = []
+    for _ in range(200):
+        mask, picture = thing(view, rng)
+        assert mask.shape == (120, 160) and mask.dtype == bool
+        assert picture.shape == view.shape and picture.dtype == np.uint8
+        shares.append(mask.mean())
+    assert max(shares) < 0.6 and np.median(shares) > 0.01
+
+
+def test_solids_are_round():
+    """A lathe's work is lit unevenly across and has an outline that is the same on both sides."""
+    rng = np.random.default_rng(3)
+    view = np.full((200, 200, 3), 128, np.uint8)
+    shaded = 0
+    for _ in range(30):
+        mask, picture = _solid(view, rng)
+        row = np.flatnonzero(mask[100])
+        if len(row) > 12:
+            shaded += np.ptp(picture[100, row].astype(int).max(axis=-1)) > 20
+    assert shaded > 5
+
+
+def test_profiles_fill_their_width():
+    rng = np.random.default_rng(1)
+    for _ in range(100):
+        half = _profile(64, rng)
+        assert half.shape == (64,) and half.max() == 1.0 and half.min() > 0
+
+
+def test_people_beside_people_overlap_and_are_as_tall(tmp_path):
+    picture = data.load(data.read_index(write_picture(tmp_path))[0])
+    rng = np.random.default_rng(0)
+    nobody = data.Canvas.over(np.zeros((200, 300, 3), np.uint8))
+    assert data._view_beside(picture, nobody, rng) is None
+    for _ in range(50):
+        canvas = data.Canvas.over(np.zeros((200, 300, 3), np.uint8))
+        canvas.place(picture, np.array([[1.0, 0, 110], [0, 1.0, 40]]), (0, 0, 300, 200))
+        canvas.place(picture, data._view_beside(picture, canvas, rng), (0, 0, 300, 200), cut_out=True)
+        first, second = (data.person_box(canvas.label, n) for n in (1, 2))
+        assert 0.6 < (second[3] - second[1]) / (first[3] - first[1]) < 1.5
+        gap = max(first[0], second[0]) - min(first[2], second[2])
+        assert gap < 15, "they touch, or nearly so"

@@ -138,11 +138,8 @@ impl Tracker {
 
 /// `new`, its edges held back towards `old` by up to `smoothing`: the less they moved, the more.
 fn steadied(old: &Rect, new: &Rect, smoothing: f32) -> Rect {
-    let edge = |old: f32, new: f32, side: f32| {
-        let moved = (new - old).abs() / (side * JITTER).max(f32::MIN_POSITIVE);
-        new + (old - new) * smoothing * (1.0 - moved).max(0.0)
-    };
     let (width, height) = (new.width(), new.height());
+    let edge = |old: f32, new: f32, side: f32| new + (old - new) * smoothing * stillness(old, new, side);
     Rect::new(
         edge(old.x0, new.x0, width),
         edge(old.y0, new.y0, height),
@@ -154,8 +151,13 @@ fn steadied(old: &Rect, new: &Rect, smoothing: f32) -> Rect {
 /// How far the cells of two boxes show the same places of a body: 1 for boxes of the same sides, wherever they are, 0 where
 /// a side has changed by [`JITTER`] or more.
 fn likeness(old: &Rect, new: &Rect) -> f32 {
-    let change = |old: f32, new: f32| (new - old).abs() / (new * JITTER).max(f32::MIN_POSITIVE);
-    (1.0 - change(old.width(), new.width()).max(change(old.height(), new.height()))).max(0.0)
+    let width = stillness(old.width(), new.width(), new.width());
+    width.min(stillness(old.height(), new.height(), new.height()))
+}
+
+/// 1 where a length has not changed, falling to 0 where it has by [`JITTER`] of the box's `side` or more.
+fn stillness(old: f32, new: f32, side: f32) -> f32 {
+    (1.0 - (new - old).abs() / (side * JITTER).max(f32::MIN_POSITIVE)).max(0.0)
 }
 
 #[cfg(test)]

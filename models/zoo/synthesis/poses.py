@@ -6,12 +6,13 @@ from .body import AssetError, BodyShape
 from .mocap import read_asf, read_bvh, read_cmu, read_deepmimic
 from .procedural import everyday, random_arms, set_arms, set_fingers, tilt
 from .rotations import rotation_y
-from .skeleton import Skeleton
+from .skeleton import NECK, Skeleton
 
 LIVELY = ("backflip", "cartwheel", "crawl", "getup", "roll", "sideflip", "spinkick")
 # Standard deviations in degrees of the joint perturbation.
 JITTER = {"upperarm01": 9, "lowerarm01": 8, "wrist": 12, "upperleg01": 5, "lowerleg01": 4, "foot": 6,
           "shoulder01": 3}
+LOOKS_ASIDE = 0.25  # share of the poses whose head is turned far; clips have few, pictures of backs many
 
 
 class PoseLibrary:
@@ -66,7 +67,17 @@ class PoseLibrary:
                 set_fingers(rng, self.skeleton, pose, ("down", "down"))
         if rng.random() < 0.5:
             pose = self.mirrored(pose)
-        return self.jitter(rng, pose)
+        pose = self.jitter(rng, pose)
+        return self.look_aside(rng, pose) if rng.random() < LOOKS_ASIDE else pose
+
+    def look_aside(self, rng, pose):
+        """The head turned to one side by 25 to 80 degrees more, an even part in each joint of the neck."""
+        pose = pose.copy()
+        yaw = np.deg2rad(rng.uniform(25, 80)) * rng.choice([-1, 1])
+        for bone in NECK:
+            bone = self.skeleton.index[bone]
+            pose[bone] = rotation_y(yaw / len(NECK)) @ pose[bone]
+        return pose
 
     def _other_arms(self, rng, pose):
         """Replaces the arms of a clip's pose by everyday ones."""

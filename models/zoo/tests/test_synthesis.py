@@ -20,6 +20,7 @@ from zoo.synthesis.raster import Buffer, barycentric, draw, vertex_normals
 from zoo.synthesis.render import CLOTH, IGNORE, PROP, SKIN, Mesh, render
 from zoo.synthesis.scene import box_mesh, finish
 from zoo.synthesis.shading import Light, ShadowMap, lit_share, shadow_map
+from zoo.synthesis.skeleton import NECK
 from zoo.synthesis.surface import Surface, VertexLabels
 from zoo.synthesis.textures import Texture
 from zoo.synthesis.wardrobe import Garment, Wardrobe
@@ -313,6 +314,26 @@ def test_mirrored_pose_gives_the_mirrored_body():
     other = [model.index[mirrored_name(b)] for b in model.bones]
     np.testing.assert_allclose(mirrored[other] * [-1, 1, 1], joints, atol=5e-3)
     np.testing.assert_allclose(poses.mirrored(poses.mirrored(pose)), pose, atol=1e-12)
+
+
+@needs_body
+def test_who_looks_aside_turns_nothing_but_the_head():
+    model, poses = body(), library()
+    pose = poses.skeleton.identity()
+    figure = model.figure(BodyShape())
+    straight, sides = model.pose(figure, pose).vertices, set()
+    for seed in range(8):
+        aside = poses.look_aside(np.random.default_rng(seed), pose)
+        turned = np.eye(3)
+        for bone in NECK:
+            turned = turned @ aside[model.index[bone]]
+        yaw = np.rad2deg(np.arctan2(turned[0, 2], turned[2, 2]))
+        assert 24.9 < abs(yaw) < 80.1
+        sides.add(yaw > 0)
+        moved = np.abs(model.pose(figure, aside).vertices - straight).max(axis=1)
+        waist = straight[:, 1] < np.median(straight[model.groups["body"], 1])
+        assert moved[waist].max() < 1e-3 < 0.03 < moved.max()
+    assert len(sides) == 2
 
 
 @needs_body

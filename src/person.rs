@@ -101,7 +101,7 @@ fn nearest(i: usize, destination: usize, source: usize) -> usize {
 pub struct Person {
     /// Stays the same from frame to frame for as long as the person is followed.
     pub id: u32,
-    /// Confidence of the detector, 0..=1.
+    /// Confidence that this is a person, 0..=1: the detector's, less where the model doubts people with uncertain maps.
     pub score: f32,
     /// Left edge of the box, in pixels of the frame; may lie outside after a crop.
     pub x: i32,

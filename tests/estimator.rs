@@ -337,6 +337,36 @@ fn embeddings_are_no_charts() {
 }
 
 #[test]
+fn uncertain_maps_lower_the_score() {
+    let with = |sure_from: f32, options| {
+        let directory = changed(&[("/densepose_head/sure_from", json!(sure_from))]);
+        let model = Model::open(directory.path()).unwrap();
+        persons(&mut Estimator::new(&model, options).unwrap())
+    };
+    let all = with(0.0, Options::default());
+    let doubted = with(1.0, Options::default());
+    assert!(doubted.is_sorted_by(|a, b| a.score >= b.score));
+    assert!(doubted.iter().enumerate().all(|(i, person)| person.id == i as u32));
+    let factors: Vec<f32> = doubted
+        .iter()
+        .map(|person| {
+            person.score / all.iter().find(|other| other.iuv == person.iuv && other.x == person.x).unwrap().score
+        })
+        .collect();
+    assert!(factors.iter().all(|f| (0.0..1.0).contains(f)), "{factors:?}");
+    let threshold = all[0].score * factors[0] * 1.01;
+    let left = with(1.0, Options { score_threshold: Some(threshold), ..Options::default() });
+    assert!(left.iter().all(|person| person.score > threshold) && left.len() < doubted.len());
+    // Where boxes are given, nobody doubts them.
+    let directory = changed(&[("/densepose_head/sure_from", json!(1.0))]);
+    let mut estimator = Estimator::new(&Model::open(directory.path()).unwrap(), Options::default()).unwrap();
+    let (pixels, width, height) = picture();
+    let image = Image::rgb(width, height, &pixels).unwrap();
+    let given = estimator.estimate_boxes(&image, &[Rect::new(10.0, 10.0, 60.0, 80.0)]).unwrap();
+    assert_eq!(given[0].score, 1.0);
+}
+
+#[test]
 fn options_change_while_it_runs() {
     let mut estimator = estimator(Options::default());
     let all = persons(&mut estimator);
@@ -600,6 +630,7 @@ fn values_that_cannot_be_are_named() {
         ("/densepose_head/resolution", json!(0), "densepose_head.resolution is 0"),
         ("/densepose_head/features", json!(["p2", "p4"]), "densepose_head.features have the strides [4, 16]"),
         ("/densepose_head/v", json!("u"), "names \"u\" twice"),
+        ("/densepose_head/sure_from", json!(1.5), "densepose_head.sure_from is 1.5"),
     ];
     for (pointer, value, expected) in table {
         let directory = changed(&[(pointer, value.clone())]);

@@ -189,6 +189,7 @@ def manifest(config: Config, outputs: list[str], hashes: dict[str, str], provena
             "resolution": densepose.resolution,
             "sampling_ratio": densepose.sampling_ratio,
             "aligned": densepose.aligned,
+            **({"sure_from": densepose.sure_from} if densepose.sure_from else {}),
             **{name: name for name in outputs},
         },
     }

@@ -118,6 +118,7 @@ def _config(manifest: dict) -> Config:
         ),
         densepose=DensePoseHead(
             source=_source(densepose["features"], manifest["features"]),
+            sure_from=densepose.get("sure_from", 0.0),
             **{name: densepose[name] for name in ("resolution", "sampling_ratio", "aligned")},
         ),
     )

@@ -134,11 +134,24 @@ def charts_to_iuv(maps: DensePoseOutput, index: int, width: int, height: int) ->
     return torch.stack(channels, -1).cpu().numpy()
 
 
+def certainty(maps: DensePoseOutput) -> Tensor:
+    """How sure the head is of each person's map, (n,), 0..1: mean probability of the part that a cell shows.
+
+    Of the cells that show one (as in `charts_to_iuv`) every second along both sides is asked; 0 where there is none.
+    A box head takes many things for people whose maps are then guesswork; that the quality of the second answer should
+    count in the score is the idea of Mask Scoring R-CNN (Huang et al., CVPR 2019).
+    """
+    coarse, fine = maps.coarse[..., ::2, ::2], maps.fine[..., ::2, ::2]
+    probability, part = fine.softmax(1).max(1)
+    shows = (coarse.argmax(1) > 0) & (part > 0)
+    return (probability * shows).sum((1, 2)) / shows.sum((1, 2)).clamp(min=1)
+
+
 @torch.no_grad()
-def estimate(model: ParsingRCNN, rgb: np.ndarray, boxes: np.ndarray | None = None) -> list[Person]:
+def estimate(model: ParsingRCNN, rgb: np.ndarray, given: np.ndarray | None = None) -> list[Person]:
     """Everybody in a picture, uint8 RGB (h,w,3), best first. Settings are those of `model.config`.
 
-    With `boxes` (n,4), in pixels of the picture, bodies are mapped there instead, with a score of 1; people are detected
+    The score is the box head's, less where the map is not certain (`sure_from`). With boxes `given` (n,4), in pixels of the picture, bodies are mapped there instead, with a score of 1; people are detected
     all the same, so that pictures with a given number of people can be timed with any weights.
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
@@ -151,16 +164,22 @@ def estimate(model: ParsingRCNN, rgb: np.ndarray, boxes: np.ndarray | None = Non
     trunk = model.trunk(normalise(resized, config.input).to(device))
     proposals, _ = propose(config.rpn, trunk, size)
     detections = detect(model, trunk.features, proposals, size)
-    if boxes is not None:
+    if given is not None:
         scale = [size[1] / rgb.shape[1], size[0] / rgb.shape[0]] * 2
-        given = torch.as_tensor(boxes * np.array(scale), dtype=torch.float32, device=device)
-        detections = Detections(given, given.new_ones(len(given)))
+        there = torch.as_tensor(given * np.array(scale), dtype=torch.float32, device=device)
+        detections = Detections(there, there.new_ones(len(there)))
     boxes, nonempty = to_picture(detections, size, rgb.shape[:2])
     if not nonempty.any():
         return []
     maps = model.densepose_head(pool_densepose_features(config, trunk.features, detections.boxes[nonempty]))
+    scores = detections.scores[nonempty]
+    if given is None and config.densepose.sure_from > 0:
+        scores = scores * (certainty(maps) / config.densepose.sure_from).clamp(max=1)
     persons = []
-    for index, (box, score) in enumerate(zip(boxes[nonempty].tolist(), detections.scores[nonempty].tolist())):
+    for index in scores.argsort(descending=True, stable=True).tolist():
+        box, score = boxes[nonempty][index].tolist(), float(scores[index])
+        if given is None and not score > config.box.score_threshold:
+            continue
         x, y = int(box[0]), int(box[1])
         w, h = max(int(box[2] - box[0]), 1), max(int(box[3] - box[1]), 1)
         persons.append(Person(tuple(box), score, x, y, w, h, charts_to_iuv(maps, index, w, h)))

@@ -75,6 +75,7 @@ class DensePoseHead:
     coarse_channels: int = 15
     parts: int = 24  # fine, u and v have parts + 1 channels, channel 0 is background
     embedding_channels: int = 16
+    sure_from: float = 0.0  # certainty of a person's map below which the score falls in proportion; 0: it never does
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,25 @@ impl Charts<'_> {
         Charts { coarse, fine, u, v }
     }
 
+    /// Mean probability of the part that a cell shows, 0..=1, over every second cell along both sides; 0 where no part is
+    /// shown. Maps of what is no person are guesswork.
+    pub fn certainty(&self) -> f32 {
+        let (mut sum, mut count) = (0.0, 0);
+        for y in (0..self.fine.height).step_by(2) {
+            for x in (0..self.fine.width).step_by(2) {
+                let fine = self.fine.cell(y, x);
+                let part = highest(fine);
+                if part > 0 && fine[part] > f32::NEG_INFINITY && highest(self.coarse.cell(y, x)) > 0 {
+                    // The part's own term is 1; f32::max drops what is no number.
+                    sum +=
+                        1.0 / fine.iter().map(|l| (l - fine[part]).exp()).filter(|e| !e.is_nan()).sum::<f32>().max(1.0);
+                    count += 1;
+                }
+            }
+        }
+        sum / (count as f32).max(1.0)
+    }
+
     /// Body part and chart coordinates of every pixel of a box of `width` by `height` pixels, made on `threads`. NaN
     /// logits lose.
     pub fn to_iuv(&self, width: usize, height: usize, threads: &Threads) -> IuvMap {
@@ -87,6 +106,11 @@ impl Charts<'_> {
         // The buffer was made for this very size.
         IuvMap::new(width, height, map).unwrap_or_else(|_| IuvMap::background(width, height))
     }
+}
+
+/// Index of the highest value, the first of equals; NaN loses.
+fn highest(values: &[f32]) -> usize {
+    (1..values.len()).fold(0, |best, i| if values[i] > values[best] || values[best].is_nan() { i } else { best })
 }
 
 /// A difference of logits from one picture to the next that is more change than noise.
@@ -191,6 +215,31 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn certainty_is_the_mean_probability_of_the_parts_shown() {
+        let (h, w) = (4, 6);
+        let flat = vec![0.0; 25 * h * w];
+        // Of the cells that count (even rows and columns), (0, 0) shows a part of probability a half, (2, 2) one of a quarter,
+        // (0, 2) shows none, and at (2, 4) the coarse logits say background.
+        let (mut fine, mut coarse) = (vec![0.0; 25 * h * w], [0.0, 1.0].repeat(h * w));
+        for (y, x, logit) in [(0, 0, 24f32.ln()), (2, 2, 8f32.ln()), (2, 4, 9.0), (1, 1, 9.0)] {
+            fine[(y * w + x) * 25 + 7] = logit;
+        }
+        coarse[(2 * w + 4) * 2] = 2.0;
+        let certainty = |fine: &[f32]| {
+            let grid = |data, channels| Grid { data, channels, height: h, width: w };
+            let (coarse, flat) = (grid(&coarse, 2), grid(&flat, 25));
+            Charts { coarse, fine: grid(fine, 25), u: flat, v: flat }.certainty()
+        };
+        assert!((certainty(&fine) - 0.375).abs() < 1e-6, "{}", certainty(&fine));
+        assert_eq!(certainty(&flat), 0.0, "nothing shown");
+        for strange in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(certainty(&vec![strange; 25 * h * w]), 0.0);
+            fine[7] = strange;
+            assert!((0.0..=1.0).contains(&certainty(&fine)), "{}", certainty(&fine));
         }
     }
 

@@ -137,6 +137,10 @@ pub struct DensePoseHead {
     /// Outputs (N, 25, h, w) of chart coordinates.
     pub u: String,
     pub v: String,
+    /// Certainty of a person's map ([`Charts::certainty`](super::charts::Charts::certainty)), 0..=1, below which the score
+    /// falls in proportion; 0 where the score is the box head's alone.
+    #[serde(default)]
+    pub sure_from: f32,
 }
 
 /// How a head's input is cut out of the feature maps.
@@ -310,8 +314,14 @@ impl BoxHead {
 }
 
 impl DensePoseHead {
+    /// What is left of the score of a person whose map is this certain, 0..=1.
+    pub fn trust(&self, certainty: f32) -> f32 {
+        if certainty < self.sure_from { certainty / self.sure_from } else { 1.0 }
+    }
+
     fn check(&self, manifest: &Manifest) -> Check {
         self.pooler.check(manifest).map_err(inside("densepose_head"))?;
+        fraction("sure_from", self.sure_from).map_err(inside("densepose_head"))?;
         unique("densepose_head outputs", [&self.coarse, &self.fine, &self.u, &self.v])
     }
 }

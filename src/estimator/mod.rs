@@ -145,7 +145,11 @@ impl Estimator {
     /// # Errors
     /// Where the networks do not run at the picture's size.
     pub fn estimate(&mut self, image: &Image) -> Result<Vec<Person>> {
-        self.run(image, &mut Tracker::default(), None)
+        let mut persons = self.run(image, &mut Tracker::default(), None)?;
+        for (id, person) in (0..).zip(&mut persons) {
+            person.id = id;
+        }
+        Ok(persons)
     }
 
     /// The people in the next picture of a video, best first; `tracker` remembers those of the pictures before.
@@ -176,6 +180,7 @@ impl Estimator {
         let (width, height) = (image.width(), image.height());
         let size = self.input_size(width, height);
         let (threshold, most) = self.limits();
+        let given = boxes.is_some();
         let Self { manifest, sampler, trunk, box_head, densepose_head, threads: (_, threads), timings, .. } = self;
         timings.restart();
 
@@ -201,10 +206,16 @@ impl Estimator {
         let (people, places): (Vec<&Followed>, Vec<PixelBox>) = placed.unzip();
         let boxes: Vec<Rect> = people.iter().map(|p| p.rect).collect();
         let memory = &*tracker;
-        let persons = densepose_head.map(&features, &boxes, timings, |index, charts| {
+        let head = &manifest.densepose_head;
+        let mut persons = densepose_head.map(&features, &boxes, timings, |index, charts| {
             let (&Followed { id, score, .. }, PixelBox { x, y, width, height }) = (people[index], places[index]);
-            Person { id, score, x, y, iuv: memory.map(people[index], charts, (width, height), threads) }
+            let (iuv, certainty) = memory.map(people[index], charts, (width, height), threads);
+            let score = if given { score } else { score * head.trust(certainty) };
+            Person { id, score, x, y, iuv }
         })?;
+        let mut followed = people.into_iter();
+        persons.retain(|person| followed.next().is_some_and(|f| tracker.confirm(f, person.score)));
+        persons.sort_by(|a, b| b.score.total_cmp(&a.score));
         tracker.forget();
         Ok(persons)
     }

@@ -38,6 +38,8 @@ struct Track {
     rect: Rect,
     /// Pictures since this person was seen; 0 = in the last one.
     unseen: u32,
+    /// Whether the last picture in which somebody was seen here had a map certain enough to be a person's.
+    confirmed: bool,
     /// What the DensePose head said, mixed over time.
     charts: Mutex<Vec<f32>>,
 }
@@ -49,6 +51,8 @@ pub struct Followed {
     pub score: f32,
     /// In pixels of the network, as the detection was.
     pub rect: Rect,
+    /// The score above which this is a person.
+    limit: f32,
     /// How much of the charts of the picture before is kept, 0..1.
     kept: f32,
     track: usize,
@@ -73,7 +77,9 @@ impl Tracker {
         let mut people = Vec::with_capacity(found.len());
         for ((scored, mut rect), matched) in found.iter().zip(rects).zip(matches) {
             let known = self.smoothing > 0.0 && matched.is_some_and(|t| self.tracks[t].unseen == 1);
-            if scored.score <= if known { self.least(threshold) } else { threshold } {
+            let confirmed = known && matched.is_some_and(|t| self.tracks[t].confirmed);
+            let limit = if confirmed { self.least(threshold) } else { threshold };
+            if scored.score <= limit {
                 continue;
             }
             let track = matched.unwrap_or_else(|| self.begin(rect));
@@ -85,7 +91,7 @@ impl Tracker {
             }
             (memory.rect, memory.unseen) = (rect, 0);
             let rect = if known { rect.scaled(width, height) } else { scored.rect };
-            people.push(Followed { id: memory.id, score: scored.score, rect, kept, track });
+            people.push(Followed { id: memory.id, score: scored.score, rect, limit, kept, track });
         }
         people
     }
@@ -109,25 +115,33 @@ impl Tracker {
     }
 
     fn begin(&mut self, rect: Rect) -> usize {
-        self.tracks.push(Track { id: self.next, rect, unseen: 0, charts: Mutex::default() });
+        self.tracks.push(Track { id: self.next, rect, unseen: 0, confirmed: false, charts: Mutex::default() });
         self.next = self.next.wrapping_add(1);
         self.tracks.len() - 1
     }
 
-    /// The map of a person, from what the head says now and what it said before.
-    /// It is made on `threads`.
+    /// Whether this is a person still, now that their map has been seen and `score` is what is left of theirs.
+    pub fn confirm(&mut self, person: &Followed, score: f32) -> bool {
+        let confirmed = score > person.limit;
+        self.tracks[person.track].confirmed = confirmed;
+        confirmed
+    }
+
+    /// The map of a person, from what the head says now and what it said before, and how certain it is
+    /// ([`Charts::certainty`]). It is made on `threads`.
     pub fn map(
         &self,
         person: &Followed,
         charts: &Charts,
         (width, height): (usize, usize),
         threads: &Threads,
-    ) -> IuvMap {
+    ) -> (IuvMap, f32) {
         if self.smoothing <= 0.0 {
-            return charts.to_iuv(width, height, threads);
+            return (charts.to_iuv(width, height, threads), charts.certainty());
         }
         let mut memory = lock(&self.tracks[person.track].charts);
-        charts.mixed(&mut memory, person.kept).to_iuv(width, height, threads)
+        let mixed = charts.mixed(&mut memory, person.kept);
+        (mixed.to_iuv(width, height, threads), mixed.certainty())
     }
 
     /// Forgets people who were not seen for long; call it after each picture.
@@ -173,6 +187,7 @@ mod tests {
 
     fn follow(tracker: &mut Tracker, found: &[Scored]) -> Vec<Followed> {
         let people = tracker.follow(found, 0.5, SIZE);
+        assert!(people.iter().all(|person| tracker.confirm(person, person.score)));
         tracker.forget();
         people
     }
@@ -233,6 +248,24 @@ mod tests {
     }
 
     #[test]
+    fn who_was_doubted_needs_the_whole_score_again() {
+        let mut t = Tracker { smoothing: 0.5, ..Tracker::default() };
+        let mut see = |score, left| {
+            let people = t.follow(&[scored(0.0, score)], 0.5, SIZE);
+            let confirmed = people.first().map(|person| t.confirm(person, left));
+            t.forget();
+            confirmed
+        };
+        assert_eq!(see(0.9, 0.4), Some(false), "somebody new");
+        assert_eq!(see(0.9, 0.4), Some(false), "not to be shown because a box was there before");
+        assert_eq!(see(0.4, 0.4), None);
+        assert_eq!(see(0.9, 0.6), Some(true));
+        assert_eq!(see(0.9, 0.4), Some(true), "a doubt about somebody known");
+        assert_eq!(see(0.9, 0.3), Some(false));
+        assert_eq!(see(0.9, 0.4), Some(false));
+    }
+
+    #[test]
     fn edges_that_shiver_are_held_and_edges_that_move_are_not() {
         let mut t = Tracker { smoothing: 0.5, ..Tracker::default() };
         follow(&mut t, &[scored(50.0, 0.9)]);
@@ -250,7 +283,7 @@ mod tests {
         let plane = |data| Grid { data, height: 1, width: 1, channels: 2 };
         let (logits, flat) = ([0.0, logit], [0.0; 2]);
         let charts = Charts { coarse: plane(&[0.0, 1.0]), fine: plane(&logits), u: plane(&flat), v: plane(&flat) };
-        tracker.map(person, &charts, (1, 1), &Threads::one()).pixel(0, 0)[0]
+        tracker.map(person, &charts, (1, 1), &Threads::one()).0.pixel(0, 0)[0]
     }
 
     #[test]

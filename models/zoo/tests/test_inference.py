@@ -1,5 +1,7 @@
 """PyTorch inference: sizes, suppression, charts, and pictures that are awkward."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -81,6 +83,33 @@ def test_charts_without_numbers_are_background_or_zero():
     nan = torch.full((1, 25, 4, 4), float("nan"))
     iuv = inference.charts_to_iuv(DensePoseOutput(nan[:, :2], nan, nan, nan), 0, 5, 5)
     assert iuv.shape == (5, 5, 3)
+
+
+def test_certainty_is_the_mean_probability_of_the_parts_shown():
+    """Of 4 x 6 cells every second counts: (0, 0) is sure by a half, (2, 2) by a quarter; the rest shows nothing or is not asked."""
+    fine, coarse = torch.zeros(2, 25, 4, 6), torch.zeros(2, 2, 4, 6)
+    coarse[:, 1] = 1
+    for y, x, logit in ((0, 0, np.log(24)), (2, 2, np.log(8)), (2, 4, 9), (1, 1, 9)):
+        fine[0, 7, y, x] = logit
+    coarse[0, 0, 2, 4] = 2
+    flat = torch.zeros_like(fine)
+    assert inference.certainty(DensePoseOutput(coarse, fine, flat, flat)).tolist() == pytest.approx([0.375, 0.0])
+
+
+def test_uncertain_maps_lower_the_score(eager):
+    picture = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    before = inference.estimate(eager, picture)
+    config = eager.config
+    try:
+        eager.config = replace(config, densepose=replace(config.densepose, sure_from=1.0))
+        doubted = inference.estimate(eager, picture)
+        given = inference.estimate(eager, picture, np.array([[10.0, 10.0, 60.0, 90.0]]))
+    finally:
+        eager.config = config
+    assert before and len(doubted) <= len(before)
+    assert max(p.score for p in doubted) < max(p.score for p in before)
+    assert [p.score for p in doubted] == sorted((p.score for p in doubted), reverse=True)
+    assert [p.score for p in given] == [1.0]
 
 
 @pytest.fixture(scope="module")

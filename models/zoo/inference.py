@@ -151,8 +151,9 @@ def certainty(maps: DensePoseOutput) -> Tensor:
 def estimate(model: ParsingRCNN, rgb: np.ndarray, given: np.ndarray | None = None) -> list[Person]:
     """Everybody in a picture, uint8 RGB (h,w,3), best first. Settings are those of `model.config`.
 
-    The score is the box head's, less where the map is not certain (`sure_from`). With boxes `given` (n,4), in pixels of the picture, bodies are mapped there instead, with a score of 1; people are detected
-    all the same, so that pictures with a given number of people can be timed with any weights.
+    The score is the box head's, less where the map is not certain (`sure_from`). With boxes `given` (n,4), in pixels of
+    the picture, bodies are mapped there instead, with a score of 1; people are detected all the same, so that pictures
+    with a given number of people can be timed with any weights.
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
         raise ValueError(f"expected a uint8 RGB picture (h, w, 3), got {rgb.dtype} {rgb.shape}")

@@ -74,9 +74,9 @@ impl Charts<'_> {
                 let fine = self.fine.cell(y, x);
                 let part = highest(fine);
                 if part > 0 && fine[part] > f32::NEG_INFINITY && highest(self.coarse.cell(y, x)) > 0 {
-                    // The part's own term is 1; f32::max drops what is no number.
-                    sum +=
-                        1.0 / fine.iter().map(|l| (l - fine[part]).exp()).filter(|e| !e.is_nan()).sum::<f32>().max(1.0);
+                    // Without what is no number; of the part itself the term is 1, also where its logit is infinite.
+                    let terms = fine.iter().map(|l| (l - fine[part]).exp()).filter(|e| !e.is_nan());
+                    sum += 1.0 / terms.sum::<f32>().max(1.0);
                     count += 1;
                 }
             }

@@ -314,9 +314,9 @@ impl BoxHead {
 }
 
 impl DensePoseHead {
-    /// What is left of the score of a person whose map is this certain, 0..=1.
-    pub fn trust(&self, certainty: f32) -> f32 {
-        if certainty < self.sure_from { certainty / self.sure_from } else { 1.0 }
+    /// The share that is left of a person's score, 0..=1; the `certainty` of the map is asked for where it counts.
+    pub fn trust(&self, certainty: impl FnOnce() -> f32) -> f32 {
+        if self.sure_from > 0.0 { (certainty() / self.sure_from).min(1.0) } else { 1.0 }
     }
 
     fn check(&self, manifest: &Manifest) -> Check {

@@ -207,14 +207,22 @@ impl Estimator {
         let boxes: Vec<Rect> = people.iter().map(|p| p.rect).collect();
         let memory = &*tracker;
         let head = &manifest.densepose_head;
-        let mut persons = densepose_head.map(&features, &boxes, timings, |index, charts| {
-            let (&Followed { id, score, .. }, PixelBox { x, y, width, height }) = (people[index], places[index]);
-            let (iuv, certainty) = memory.map(people[index], charts, (width, height), threads);
-            let score = if given { score } else { score * head.trust(certainty) };
-            Person { id, score, x, y, iuv }
+        let mapped = densepose_head.map(&features, &boxes, timings, |index, charts| {
+            let (person, PixelBox { x, y, width, height }) = (people[index], places[index]);
+            memory.smoothed(person, charts, |charts| {
+                let trust = if given { 1.0 } else { head.trust(|| charts.certainty()) };
+                let score = person.score * trust;
+                // What is not shown is not painted.
+                person.suffices(score).then(|| {
+                    let iuv = charts.to_iuv(width, height, threads);
+                    Person { id: person.id, score, x, y, iuv }
+                })
+            })
         })?;
-        let mut followed = people.into_iter();
-        persons.retain(|person| followed.next().is_some_and(|f| tracker.confirm(f, person.score)));
+        for (person, shown) in people.into_iter().zip(&mapped) {
+            tracker.confirm(person, shown.is_some());
+        }
+        let mut persons: Vec<Person> = mapped.into_iter().flatten().collect();
         persons.sort_by(|a, b| b.score.total_cmp(&a.score));
         tracker.forget();
         Ok(persons)

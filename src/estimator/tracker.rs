@@ -10,8 +10,6 @@ use std::sync::Mutex;
 use super::boxes::{Rect, Scored};
 use super::charts::Charts;
 use crate::lock;
-use crate::person::IuvMap;
-use crate::threads::Threads;
 
 /// Boxes that overlap at least this much (intersection over union) may be the same person.
 const MIN_OVERLAP: f32 = 0.3;
@@ -56,6 +54,13 @@ pub struct Followed {
     /// How much of the charts of the picture before is kept, 0..1.
     kept: f32,
     track: usize,
+}
+
+impl Followed {
+    /// Whether this score is enough for a person here.
+    pub fn suffices(&self, score: f32) -> bool {
+        score > self.limit
+    }
 }
 
 impl Tracker {
@@ -120,28 +125,18 @@ impl Tracker {
         self.tracks.len() - 1
     }
 
-    /// Whether this is a person still, now that their map has been seen and `score` is what is left of theirs.
-    pub fn confirm(&mut self, person: &Followed, score: f32) -> bool {
-        let confirmed = score > person.limit;
+    /// Notes whether somebody was a person still, now that their map has been seen.
+    pub fn confirm(&mut self, person: &Followed, confirmed: bool) {
         self.tracks[person.track].confirmed = confirmed;
-        confirmed
     }
 
-    /// The map of a person, from what the head says now and what it said before, and how certain it is
-    /// ([`Charts::certainty`]). It is made on `threads`.
-    pub fn map(
-        &self,
-        person: &Followed,
-        charts: &Charts,
-        (width, height): (usize, usize),
-        threads: &Threads,
-    ) -> (IuvMap, f32) {
+    /// What `finish` makes of a person's charts: of what the head says now, mixed with what it said before.
+    pub fn smoothed<T>(&self, person: &Followed, charts: &Charts, finish: impl FnOnce(&Charts) -> T) -> T {
         if self.smoothing <= 0.0 {
-            return (charts.to_iuv(width, height, threads), charts.certainty());
+            return finish(charts);
         }
         let mut memory = lock(&self.tracks[person.track].charts);
-        let mixed = charts.mixed(&mut memory, person.kept);
-        (mixed.to_iuv(width, height, threads), mixed.certainty())
+        finish(&charts.mixed(&mut memory, person.kept))
     }
 
     /// Forgets people who were not seen for long; call it after each picture.
@@ -178,6 +173,7 @@ fn stillness(old: f32, new: f32, side: f32) -> f32 {
 mod tests {
     use super::super::charts::Grid;
     use super::*;
+    use crate::threads::Threads;
 
     const SIZE: (usize, usize) = (200, 100);
 
@@ -187,7 +183,7 @@ mod tests {
 
     fn follow(tracker: &mut Tracker, found: &[Scored]) -> Vec<Followed> {
         let people = tracker.follow(found, 0.5, SIZE);
-        assert!(people.iter().all(|person| tracker.confirm(person, person.score)));
+        people.iter().for_each(|person| tracker.confirm(person, person.suffices(person.score)));
         tracker.forget();
         people
     }
@@ -252,7 +248,8 @@ mod tests {
         let mut t = Tracker { smoothing: 0.5, ..Tracker::default() };
         let mut see = |score, left| {
             let people = t.follow(&[scored(0.0, score)], 0.5, SIZE);
-            let confirmed = people.first().map(|person| t.confirm(person, left));
+            let confirmed = people.first().map(|person| person.suffices(left));
+            people.iter().for_each(|person| t.confirm(person, person.suffices(left)));
             t.forget();
             confirmed
         };
@@ -283,7 +280,7 @@ mod tests {
         let plane = |data| Grid { data, height: 1, width: 1, channels: 2 };
         let (logits, flat) = ([0.0, logit], [0.0; 2]);
         let charts = Charts { coarse: plane(&[0.0, 1.0]), fine: plane(&logits), u: plane(&flat), v: plane(&flat) };
-        tracker.map(person, &charts, (1, 1), &Threads::one()).0.pixel(0, 0)[0]
+        tracker.smoothed(person, &charts, |charts| charts.to_iuv(1, 1, &Threads::one())).pixel(0, 0)[0]
     }
 
     #[test]

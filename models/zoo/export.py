@@ -11,8 +11,6 @@ makes the graphs. Every stage is compared with PyTorch in ONNX Runtime before an
 
 import argparse
 import copy
-import hashlib
-import json
 import os
 import sys
 from pathlib import Path
@@ -25,6 +23,7 @@ from torch import Tensor, nn
 
 from zoo import checkpoint
 from zoo.config import Config, get_config
+from zoo.exported import write_model
 from zoo.network import ParsingRCNN
 from zoo.onnx_writer import ExportError, to_onnx
 from zoo.pooling import FEATURE_STRIDES
@@ -127,12 +126,8 @@ def _densepose_pooling(config: Config) -> dict:
     return {"features": [DECODED] if config.densepose.source == "decoder" else FEATURES[:1]}
 
 
-def manifest(config: Config, outputs: list[str], hashes: dict[str, str], provenance: dict, licence: str) -> dict:
-    """Contents of `model.json`.
-
-    `outputs` are the names of what the DensePose head puts out, `hashes` maps stage names to the SHA-256 of their
-    files.
-    """
+def manifest(config: Config, outputs: list[str], provenance: dict, licence: str) -> dict:
+    """Contents of `model.json` but for the stages' files; `outputs` are the names of what the DensePose head puts out."""
     rpn, box, densepose = config.rpn, config.box, config.densepose
     return {
         "format": "densepose-model",
@@ -150,7 +145,7 @@ def manifest(config: Config, outputs: list[str], hashes: dict[str, str], provena
             "max_long_side": config.input.max_long_side,
             "size_divisor": config.input.size_divisor,
         },
-        "stages": {stage: {"file": f"{stage}.onnx", "sha256": sha256} for stage, sha256 in hashes.items()},
+        "stages": {},
         "features": [
             {"output": name, "stride": stride, "channels": config.channels}
             for name, stride in _features(config).items()
@@ -199,8 +194,8 @@ def manifest(config: Config, outputs: list[str], hashes: dict[str, str], provena
 def export(model: ParsingRCNN, out: str | os.PathLike, provenance: dict | None = None, licence: str = "") -> dict:
     """Writes `model` to the folder `out` and returns the manifest.
 
-    `provenance` (free-form strings and numbers) and `licence` go into the manifest. Each file is replaced as a
-    whole and `model.json`, whose hashes make the set valid, last. Raises `ExportError` before writing anything.
+    `provenance` (free-form strings and numbers) and `licence` go into the manifest. Raises `ExportError` before
+    writing anything.
     """
     config = model.config
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -220,26 +215,13 @@ def export(model: ParsingRCNN, out: str | os.PathLike, provenance: dict | None =
         files[stage.name] = stage.onnx()
         differences.append(_verify(stage, files[stage.name]))
 
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     provenance = {
         "parameters": parameters,
         "exporter": f"zoo.export, torch {torch.__version__.partition('+')[0]}",
         "largest_difference": f"{max(differences):.1e} relative rms, ONNX Runtime against PyTorch",
         **(provenance or {}),
     }
-    contents = manifest(config, densepose_outputs, hashes, provenance, licence)
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        _replace(out / f"{name}.onnx", data)
-    _replace(out / "model.json", (json.dumps(contents, indent=2) + "\n").encode())
-    return contents
-
-
-def _replace(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    return write_model(out, manifest(config, densepose_outputs, provenance, licence), files)
 
 
 def add_inference_arguments(parser: argparse.ArgumentParser) -> None:

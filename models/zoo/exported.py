@@ -1,4 +1,4 @@
-"""An exported model directory (`zoo.export`) run in ONNX Runtime, with the same inference as the PyTorch network."""
+"""A model directory on disk: written as the plugin reads it, and run in ONNX Runtime with the inference of the PyTorch network."""
 
 from __future__ import annotations
 
@@ -19,6 +19,27 @@ from zoo.network import Trunk
 
 class ModelError(ValueError):
     """A model directory cannot be used; the message names the file and the cause."""
+
+
+def write_model(out: str | os.PathLike, manifest: dict, files: dict[str, bytes]) -> dict:
+    """Writes a model directory and returns its manifest: `manifest`, with the `files` (one per stage) as its stages.
+
+    Each file is replaced as a whole, and `model.json`, whose hashes make the set valid, last.
+    """
+    out = Path(out)
+    stages = {stage: {"file": f"{stage}.onnx", "sha256": hashlib.sha256(data).hexdigest()} for stage, data in files.items()}
+    manifest = manifest | {"stages": stages}
+    out.mkdir(parents=True, exist_ok=True)
+    for stage, data in files.items():
+        _replace(out / stages[stage]["file"], data)
+    _replace(out / "model.json", (json.dumps(manifest, indent=2) + "\n").encode())
+    return manifest
+
+
+def _replace(path: Path, data: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    os.replace(partial, path)
 
 
 class ExportedModel:

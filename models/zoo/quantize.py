@@ -19,7 +19,6 @@ Sizes stay open as in the float model, and so does everything in `model.json` bu
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import logging
 import math
@@ -40,7 +39,7 @@ from torch import Tensor
 
 from zoo import data, inference
 from zoo.evaluate import spread
-from zoo.exported import ExportedModel, ModelError
+from zoo.exported import ExportedModel, ModelError, write_model
 
 STAGES = ("trunk", "box_head", "densepose_head")
 SMALLEST_WEIGHT = 256  # values; a smaller tensor gains nothing by being int8
@@ -225,14 +224,7 @@ def quantize(directory: str | Path, out: str | Path, calibration: Calibration | 
         "float_bytes": before,
         "float_trunk_sha256": manifest["stages"]["trunk"]["sha256"],
     }
-    manifest["stages"] = {
-        stage: {"file": f"{stage}.onnx", "sha256": hashlib.sha256(file).hexdigest()} for stage, file in files.items()
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    for stage, file in files.items():
-        (out / f"{stage}.onnx").write_bytes(file)
-    (out / "model.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    return manifest
+    return write_model(out, manifest, files)
 
 
 def main() -> None:

@@ -357,6 +357,11 @@ fn uncertain_maps_lower_the_score() {
     let threshold = all[0].score * factors[0] * 1.01;
     let left = with(1.0, Options { score_threshold: Some(threshold), ..Options::default() });
     assert!(left.iter().all(|person| person.score > threshold) && left.len() < doubted.len());
+    // Who is doubted gives way to the next best.
+    let one = with(1.0, Options { max_persons: Some(1), ..Options::default() });
+    let best = doubted.iter().find(|person| all[..3].iter().any(|other| other.iuv == person.iuv)).unwrap();
+    assert_eq!(one, std::slice::from_ref(best));
+    assert_eq!(one[0].id, 0);
     // Where boxes are given, nobody doubts them.
     let directory = changed(&[("/densepose_head/sure_from", json!(1.0))]);
     let mut estimator = Estimator::new(&Model::open(directory.path()).unwrap(), Options::default()).unwrap();

@@ -63,6 +63,9 @@ pub struct Options {
     pub max_persons: Option<usize>,
 }
 
+/// People that are mapped beyond the most that are wanted, because some may turn out to be none.
+const RESERVE: usize = 2;
+
 /// A loaded model that finds people in pictures.
 pub struct Estimator {
     manifest: Manifest,
@@ -145,11 +148,7 @@ impl Estimator {
     /// # Errors
     /// Where the networks do not run at the picture's size.
     pub fn estimate(&mut self, image: &Image) -> Result<Vec<Person>> {
-        let mut persons = self.run(image, &mut Tracker::default(), None)?;
-        for (id, person) in (0..).zip(&mut persons) {
-            person.id = id;
-        }
-        Ok(persons)
+        self.run(image, &mut Tracker::default(), None)
     }
 
     /// The people in the next picture of a video, best first; `tracker` remembers those of the pictures before.
@@ -180,6 +179,7 @@ impl Estimator {
         let (width, height) = (image.width(), image.height());
         let size = self.input_size(width, height);
         let (threshold, most) = self.limits();
+        let most = boxes.map_or(most, <[Rect]>::len);
         let given = boxes.is_some();
         let Self { manifest, sampler, trunk, box_head, densepose_head, threads: (_, threads), timings, .. } = self;
         timings.restart();
@@ -192,7 +192,9 @@ impl Estimator {
         let proposals = timings.time(Stage::Proposals, || propose(&manifest.rpn, &levels, (size.width, size.height)));
         let verdicts = box_head.judge(&features, &proposals, timings)?;
         let people = timings.time(Stage::Detections, || {
-            let limits = (tracker.least(threshold), most);
+            // Who is doubted once mapped gives way to the next best.
+            let reserve = if most > 0 && manifest.densepose_head.sure_from > 0.0 { RESERVE } else { 0 };
+            let limits = (tracker.least(threshold), most.saturating_add(reserve));
             let mut found = detect(&manifest.box_head, manifest.person_class(), &proposals, &verdicts, size, limits);
             if let Some(boxes) = boxes {
                 let (x, y) = (size.width as f32 / width as f32, size.height as f32 / height as f32);
@@ -215,15 +217,11 @@ impl Estimator {
                 // What is not shown is not painted.
                 person.suffices(score).then(|| {
                     let iuv = charts.to_iuv(width, height, threads);
-                    Person { id: person.id, score, x, y, iuv }
+                    Person { id: 0, score, x, y, iuv }
                 })
             })
         })?;
-        for (person, shown) in people.into_iter().zip(&mapped) {
-            tracker.confirm(person, shown.is_some());
-        }
-        let mut persons: Vec<Person> = mapped.into_iter().flatten().collect();
-        persons.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let persons = tracker.shown(&people, mapped, most);
         tracker.forget();
         Ok(persons)
     }

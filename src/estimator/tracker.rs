@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use super::boxes::{Rect, Scored};
 use super::charts::Charts;
 use crate::lock;
+use crate::person::Person;
 
 /// Boxes that overlap at least this much (intersection over union) may be the same person.
 const MIN_OVERLAP: f32 = 0.3;
@@ -31,12 +32,13 @@ pub struct Tracker {
 
 #[derive(Debug)]
 struct Track {
-    id: u32,
+    /// None until somebody was shown here.
+    id: Option<u32>,
     /// In shares of the frame, so that the frame may be seen at another size.
     rect: Rect,
     /// Pictures since this person was seen; 0 = in the last one.
     unseen: u32,
-    /// Whether the last picture in which somebody was seen here had a map certain enough to be a person's.
+    /// Whether somebody was shown in the last picture in which somebody was seen here.
     confirmed: bool,
     /// What the DensePose head said, mixed over time.
     charts: Mutex<Vec<f32>>,
@@ -45,7 +47,6 @@ struct Track {
 /// A detection that belongs to a track.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Followed {
-    pub id: u32,
     pub score: f32,
     /// In pixels of the network, as the detection was.
     pub rect: Rect,
@@ -71,7 +72,7 @@ impl Tracker {
 
     /// The persons among `found` (best first): all above `threshold`, and those that were there in the picture before
     /// and are above [`least`](Self::least). Each gets the track whose box overlaps most, best pairs first, or a new
-    /// one. `size` is the frame's width and height in the network, in which boxes are given.
+    /// one; say who is [`shown`](Self::shown) when their maps are known. `size` is the frame's width and height in the network, in which boxes are given.
     pub fn follow(&mut self, found: &[Scored], threshold: f32, (width, height): (usize, usize)) -> Vec<Followed> {
         let (width, height) = (width as f32, height as f32);
         let rects: Vec<Rect> = found.iter().map(|f| f.rect.scaled(1.0 / width, 1.0 / height)).collect();
@@ -96,7 +97,7 @@ impl Tracker {
             }
             (memory.rect, memory.unseen) = (rect, 0);
             let rect = if known { rect.scaled(width, height) } else { scored.rect };
-            people.push(Followed { id: memory.id, score: scored.score, rect, limit, kept, track });
+            people.push(Followed { score: scored.score, rect, limit, kept, track });
         }
         people
     }
@@ -120,14 +121,28 @@ impl Tracker {
     }
 
     fn begin(&mut self, rect: Rect) -> usize {
-        self.tracks.push(Track { id: self.next, rect, unseen: 0, confirmed: false, charts: Mutex::default() });
-        self.next = self.next.wrapping_add(1);
+        self.tracks.push(Track { id: None, rect, unseen: 0, confirmed: false, charts: Mutex::default() });
         self.tracks.len() - 1
     }
 
-    /// Notes whether somebody was a person still, now that their map has been seen.
-    pub fn confirm(&mut self, person: &Followed, confirmed: bool) {
-        self.tracks[person.track].confirmed = confirmed;
+    /// Who is shown, best first and no more than `most`, with their ids; in `mapped` there is nobody for who is doubted.
+    pub fn shown(&mut self, people: &[&Followed], mapped: Vec<Option<Person>>, most: usize) -> Vec<Person> {
+        let mut shown: Vec<(usize, Person)> = Vec::with_capacity(people.len());
+        for (person, mapped) in people.iter().zip(mapped) {
+            self.tracks[person.track].confirmed = false;
+            shown.extend(mapped.map(|mapped| (person.track, mapped)));
+        }
+        shown.sort_by(|(_, a), (_, b)| b.score.total_cmp(&a.score));
+        shown.truncate(most);
+        shown.into_iter().map(|(track, person)| Person { id: self.confirm(track), ..person }).collect()
+    }
+
+    /// Notes that somebody is shown, and says who: the same number in every picture.
+    fn confirm(&mut self, track: usize) -> u32 {
+        let Self { tracks, next, .. } = self;
+        let track = &mut tracks[track];
+        track.confirmed = true;
+        *track.id.get_or_insert_with(|| std::mem::replace(next, next.wrapping_add(1)))
     }
 
     /// What `finish` makes of a person's charts: of what the head says now, mixed with what it said before.
@@ -173,6 +188,7 @@ fn stillness(old: f32, new: f32, side: f32) -> f32 {
 mod tests {
     use super::super::charts::Grid;
     use super::*;
+    use crate::person::IuvMap;
     use crate::threads::Threads;
 
     const SIZE: (usize, usize) = (200, 100);
@@ -183,14 +199,23 @@ mod tests {
 
     fn follow(tracker: &mut Tracker, found: &[Scored]) -> Vec<Followed> {
         let people = tracker.follow(found, 0.5, SIZE);
-        people.iter().for_each(|person| tracker.confirm(person, person.suffices(person.score)));
-        tracker.forget();
+        show(tracker, &people, 0.9);
         people
+    }
+
+    /// Shows those for whom `score` suffices, in their order; their ids.
+    fn show(tracker: &mut Tracker, people: &[Followed], score: f32) -> Vec<u32> {
+        let person = || Person { id: 0, score, x: 0, y: 0, iuv: IuvMap::background(1, 1) };
+        let mapped = people.iter().map(|p| p.suffices(score).then(person)).collect();
+        let shown = tracker.shown(&people.iter().collect::<Vec<_>>(), mapped, people.len());
+        tracker.forget();
+        shown.iter().map(|person| person.id).collect()
     }
 
     fn ids(tracker: &mut Tracker, xs: &[f32]) -> Vec<u32> {
         let found: Vec<_> = xs.iter().map(|&x| scored(x, 0.9)).collect();
-        follow(tracker, &found).iter().map(|p| p.id).collect()
+        let people = tracker.follow(&found, 0.5, SIZE);
+        show(tracker, &people, 0.9)
     }
 
     #[test]
@@ -227,7 +252,8 @@ mod tests {
         let mut t = Tracker::default();
         assert_eq!(ids(&mut t, &[0.0, 100.0]), [0, 1]);
         let half = [Scored { rect: Rect::new(50.0, 0.0, 55.0, 5.0), score: 0.9 }];
-        assert_eq!(t.follow(&half, 0.5, (100, 50))[0].id, 1);
+        let people = t.follow(&half, 0.5, (100, 50));
+        assert_eq!(show(&mut t, &people, 0.9), [1]);
     }
 
     #[test]
@@ -248,18 +274,27 @@ mod tests {
         let mut t = Tracker { smoothing: 0.5, ..Tracker::default() };
         let mut see = |score, left| {
             let people = t.follow(&[scored(0.0, score)], 0.5, SIZE);
-            let confirmed = people.first().map(|person| person.suffices(left));
-            people.iter().for_each(|person| t.confirm(person, person.suffices(left)));
-            t.forget();
-            confirmed
+            (people.len(), show(&mut t, &people, left))
         };
-        assert_eq!(see(0.9, 0.4), Some(false), "somebody new");
-        assert_eq!(see(0.9, 0.4), Some(false), "not to be shown because a box was there before");
-        assert_eq!(see(0.4, 0.4), None);
-        assert_eq!(see(0.9, 0.6), Some(true));
-        assert_eq!(see(0.9, 0.4), Some(true), "a doubt about somebody known");
-        assert_eq!(see(0.9, 0.3), Some(false));
-        assert_eq!(see(0.9, 0.4), Some(false));
+        assert_eq!(see(0.9, 0.4), (1, vec![]), "somebody new");
+        assert_eq!(see(0.9, 0.4), (1, vec![]), "not to be shown because a box was there before");
+        assert_eq!(see(0.4, 0.4), (0, vec![]));
+        assert_eq!(see(0.9, 0.6), (1, vec![0]), "ids are for those who are shown");
+        assert_eq!(see(0.9, 0.4), (1, vec![0]), "a doubt about somebody known");
+        assert_eq!(see(0.9, 0.3), (1, vec![]));
+        assert_eq!(see(0.9, 0.4), (1, vec![]));
+    }
+
+    #[test]
+    fn no_more_are_shown_than_are_wanted() {
+        let mut t = Tracker { smoothing: 0.5, ..Tracker::default() };
+        let people = t.follow(&[scored(0.0, 0.9), scored(50.0, 0.8)], 0.5, SIZE);
+        let person = |score| Some(Person { id: 0, score, x: 0, y: 0, iuv: IuvMap::background(1, 1) });
+        let shown = t.shown(&[&people[0], &people[1]], vec![person(0.6), person(0.7)], 1);
+        assert_eq!(shown.iter().map(|p| (p.id, p.score)).collect::<Vec<_>>(), [(0, 0.7)]);
+        t.forget();
+        // The other one was not, and needs the whole threshold still.
+        assert_eq!(t.follow(&[scored(0.0, 0.4), scored(50.0, 0.4)], 0.5, SIZE).len(), 1);
     }
 
     #[test]

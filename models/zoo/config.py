@@ -23,7 +23,7 @@ CONFIGS = {
             # At 0.5, boxes of half a body stay beside that of the whole.
             box=BoxHead(nms_threshold=0.3),
             # Half of what is no person has less certain maps, but one in a hundred people.
-            densepose=DensePoseHead(separable=True, coarse_channels=2, sure_from=0.35),
+            densepose=DensePoseHead(separable=True, coarse_channels=2, hourglass=96, sure_from=0.35),
         ),
         Config(
             name="tiny",

@@ -1,10 +1,10 @@
-"""What lets a DensePose head look around: atrous spatial pyramid pooling and a non-local block (Parsing R-CNN)."""
+"""What lets a DensePose head look around: atrous spatial pyramid pooling, a non-local block (both Parsing R-CNN), an hourglass."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.bifpn import separable_block
+from zoo.bifpn import separable_block, separable_conv, upsample
 from zoo.settings import DensePoseHead
 
 
@@ -66,3 +66,33 @@ class NonLocal(nn.Module):
         weights = F.softmax(torch.matmul(query.transpose(1, 2), key), dim=-1)
         y = torch.matmul(value, weights.transpose(1, 2))
         return x + self.W(y.unflatten(2, (self.resolution, self.resolution)))
+
+
+class Hourglass(nn.Module):
+    """Down to a quarter of the side and up again (Newell et al. 2016) on RoI features (R,C,r,r), r a multiple of 4.
+
+    At the waist a cell sees the whole person, so that head and feet can agree on the side from which they are seen; three
+    dense 3x3 convolutions with `inside` channels do that for a tenth of the head's cost. A BatchNorm ends the residual branch.
+    """
+
+    def __init__(self, channels: int, inside: int, resolution: int):
+        super().__init__()
+        if resolution % 4:
+            raise ValueError(f"an hourglass halves the RoI's side twice, {resolution} is no multiple of 4")
+        self.halved = separable_block(channels, stride=2)
+        self.quartered = separable_block(channels, stride=2)
+        self.waist = nn.Sequential(
+            *_dilated(channels, inside, 1), nn.ReLU(), *_dilated(inside, inside, 2), nn.ReLU(), *_dilated(inside, channels, 4)
+        )
+        self.out = nn.Sequential(separable_conv(channels), nn.BatchNorm2d(channels))
+        nn.init.zeros_(self.out[1].weight)  # start as the identity
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = self.halved(x)
+        half = F.relu(half + upsample(self.waist(self.quartered(half))))
+        return x + upsample(self.out(half))
+
+
+def _dilated(inputs: int, outputs: int, dilation: int) -> list[nn.Module]:
+    conv = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation, bias=False)
+    return [conv, nn.BatchNorm2d(outputs)]

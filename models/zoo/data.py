@@ -33,6 +33,7 @@ from .turned import turned
 TEACHER_UV_WEIGHT = 0.5  # teacher U, V are off by 0.07 on average, rendered ones are exact
 TURNED_SHARE = 0.25  # of the photographs from the front are shown as backs
 DRESSED_SHARE = 0.35  # of all pictures show somebody in other clothes
+FAR_TURNED_SHARE = 0.08  # of the views lie on their side or stand on their head, as acrobats and sleepers do
 SMALLEST_SIDE = 10  # a person with a shorter box side is nobody one could learn from
 SMALLEST_VISIBLE = 0.08  # nor is one of whom less than this share is seen
 SHAPES = [(256, 256), (224, 160), (224, 160), (192, 224)]  # (height, width) of training scenes, drawn per batch
@@ -390,7 +391,7 @@ def _view(picture: Picture, window, rng: np.random.Generator, anywhere: bool = F
         if anywhere:
             reach = [0.5, 0.4]
         target = (width * (0.5 + rng.uniform(-reach[0], reach[0])), height * (0.5 + rng.uniform(-reach[1], reach[1])))
-    degrees = rng.uniform(-180, 180) if rng.random() < 0.03 else rng.normal(0, 7)
+    degrees = rng.uniform(-180, 180) if rng.random() < FAR_TURNED_SHARE else rng.normal(0, 7)
     return augment.view_matrix(scale, degrees, source, target, stretch=math.exp(rng.normal(0, 0.07)))
 
 

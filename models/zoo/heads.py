@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zoo.bifpn import separable_conv
-from zoo.context import Aspp, NonLocal
+from zoo.context import Aspp, Hourglass, NonLocal
 from zoo.settings import BoxHead as BoxHeadConfig
 from zoo.settings import DensePoseHead as DensePoseHeadConfig
 from zoo.settings import Rpn as RpnConfig
@@ -100,7 +100,7 @@ class NormConv(nn.Conv2d):
 
 
 class DensePoseHead(nn.Module):
-    """RoI features (R,C,r,r) -> (R,`channels`,r,r): ASPP, non-local block, `body_convs` 3x3 convolutions."""
+    """RoI features (R,C,r,r) -> (R,`channels`,r,r): ASPP, non-local block, hourglass, `body_convs` 3x3 convolutions."""
 
     def __init__(self, channels: int, config: DensePoseHeadConfig):
         super().__init__()
@@ -110,6 +110,8 @@ class DensePoseHead(nn.Module):
             channels = outputs
         if config.non_local:
             self.NLBlock = NonLocal(channels, config.resolution)
+        if config.hourglass:
+            self.hourglass = Hourglass(channels, config.hourglass, config.resolution)
         self.body_convs = [f"body_conv_fcn{i + 1}" for i in range(config.body_convs)]
         for name in self.body_convs:
             outputs = config.body_channels or channels
@@ -119,7 +121,7 @@ class DensePoseHead(nn.Module):
         _kaiming(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        for name in ("ASPP", "NLBlock"):
+        for name in ("ASPP", "NLBlock", "hourglass"):
             x = self._modules[name](x) if name in self._modules else x
         for name in self.body_convs:
             x = F.relu(self.get_submodule(name)(x))

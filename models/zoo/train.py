@@ -54,6 +54,7 @@ class Options:
     weight_decay: float = 0.02
     clip: float = 10.0
     ema: float = 0.998
+    grow: bool = False
     freeze: int = 2
     people: int = 20
     seed: int = 0
@@ -79,7 +80,10 @@ class Trainer:
     def begin(self, init: Path | None) -> None:
         """From a checkpoint's weights, or from ImageNet's where the backbone has them."""
         if init is not None:
-            checkpoint.load_state(self.model, checkpoint.read(init)["model"], init)
+            state = checkpoint.read(init)["model"]
+            if self.options.grow:
+                state = self.model.state_dict() | state
+            checkpoint.load_state(self.model, state, init)
         elif self.options.config == "default":
             self.model.load_imagenet()
         self._prepare()
@@ -292,6 +296,9 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     plan.add_argument("--config", default=default.config, choices=list(CONFIGS), help="network (default)")
     plan.add_argument("--init", type=Path, metavar="FILE", help="begin with a checkpoint's weights instead of ImageNet's")
+    plan.add_argument(
+        "--grow", action="store_true", help="blocks that --init's file lacks begin as they are drawn (residual ones as identities)"
+    )
     plan.add_argument("--hours", type=float, default=0.0, help="training time in all, interruptions not counted")
     plan.add_argument("--steps", type=int, default=0, help="steps in all")
     plan.add_argument("--batch-size", type=int, default=None, help="scenes per step (8 on a CPU, 32 on a GPU)")

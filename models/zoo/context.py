@@ -1,4 +1,4 @@
-"""What lets a DensePose head look around: atrous spatial pyramid pooling, a non-local block (both Parsing R-CNN), an hourglass."""
+"""What lets a DensePose head look around: atrous spatial pyramid pooling and non-local block (Parsing R-CNN), hourglass."""
 
 import torch
 from torch import Tensor, nn
@@ -71,8 +71,8 @@ class NonLocal(nn.Module):
 class Hourglass(nn.Module):
     """Down to a quarter of the side and up again (Newell et al. 2016) on RoI features (R,C,r,r), r a multiple of 4.
 
-    At the waist a cell sees the whole person, so that head and feet can agree on the side from which they are seen; three
-    dense 3x3 convolutions with `inside` channels do that for a tenth of the head's cost. A BatchNorm ends the residual branch.
+    At the waist a cell sees the whole person, so that head and feet can agree on the side from which they are seen. Three
+    dense 3x3 convolutions with `inside` channels do that at little cost. A BatchNorm ends the residual branch.
     """
 
     def __init__(self, channels: int, inside: int, resolution: int):
@@ -82,8 +82,10 @@ class Hourglass(nn.Module):
         self.halved = separable_block(channels, stride=2)
         self.quartered = separable_block(channels, stride=2)
         self.waist = nn.Sequential(
-            *_dilated(channels, inside, 1), nn.ReLU(), *_dilated(inside, inside, 2), nn.ReLU(), *_dilated(inside, channels, 4)
-        )
+            *_dilated(channels, inside, 1), nn.ReLU(),
+            *_dilated(inside, inside, 2), nn.ReLU(),
+            *_dilated(inside, channels, 4),
+        )  # fmt: skip
         self.out = nn.Sequential(separable_conv(channels), nn.BatchNorm2d(channels))
         nn.init.zeros_(self.out[1].weight)  # start as the identity
 

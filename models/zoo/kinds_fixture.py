@@ -110,13 +110,13 @@ KINDS = {
         ),
         _config(
             "mobile_parsing_rcnn",
-            "BiFPN, convolutional box head, dense ASPP, confidences beside the charts",
+            "BiFPN, convolutional box head, dense ASPP, hourglass, confidences beside the charts",
             backbone="tiny",
             taps=(1, 2, 3, 4),
             channels=8,
             box=_BOX,
             densepose=DensePoseHead(
-                resolution=12, dilations=(2, 3, 4), body_convs=2, confidences=WC2M, coarse_channels=2
+                resolution=16, dilations=(2, 3, 4), hourglass=6, body_convs=2, confidences=WC2M, coarse_channels=2
             ),
         ),
     )

@@ -67,14 +67,14 @@ def test_extra_outputs_are_named():
     extra = ["sigma_2", "kappa_u", "kappa_v", "coarse_confidence", "fine_confidence"]
     assert all(head[name] == name for name in ["coarse", "fine", "u", "v", *extra])
     session = onnxruntime.InferenceSession(OUT / "mobile_parsing_rcnn" / "densepose_head.onnx")
-    confidence = session.run(["fine_confidence"], {"rois": np.random.randn(1, 8, 12, 12).astype(np.float32)})[0]
-    assert confidence.shape == (1, 1, 24, 24) and confidence.min() > 0.01 - 1e-6
+    confidence = session.run(["fine_confidence"], {"rois": np.random.randn(1, 8, 16, 16).astype(np.float32)})[0]
+    assert confidence.shape == (1, 1, 32, 32) and confidence.min() > 0.01 - 1e-6
 
 
 @torch.no_grad()
 def test_confidence_scales_the_logits():
     model, _ = make(KINDS["mobile_parsing_rcnn"], SEEDS["mobile_parsing_rcnn"])
-    rois = torch.randn(2, 8, 12, 12)
+    rois = torch.randn(2, 8, 16, 16)
     outputs = model.densepose_outputs(rois)
     features = model.roi_heads["densepose_head"](rois)
     plain = model.roi_heads["densepose_predictor"].index_uv_lowres(features)

@@ -9,6 +9,7 @@ import torch
 from zoo import params
 from zoo.backbones import Backbone
 from zoo.config import CONFIGS, get_config
+from zoo.context import Hourglass
 from zoo.network import ParsingRCNN
 from zoo.paper import PAPER, PARAMETERS
 from zoo.params import count_config, parts
@@ -175,6 +176,26 @@ def test_pooled_branch_of_aspp_equals_concatenation(paper):
     branches = [conv(rois) for conv in aspp.convs]
     branches[-1] = branches[-1].expand_as(branches[0])
     torch.testing.assert_close(aspp(rois), aspp.project(torch.cat(branches, 1)), atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_hourglass_starts_as_the_identity():
+    x = torch.randn(2, 8, 16, 16)
+    assert Hourglass(8, 6, 16).eval()(x).equal(x)
+
+
+def test_hourglass_sees_the_whole_person():
+    """A corner of what comes out depends on the opposite corner of what goes in."""
+    hourglass = Hourglass(8, 6, 32).eval()
+    torch.nn.init.ones_(hourglass.out[1].weight)
+    x = torch.randn(1, 8, 32, 32, requires_grad=True)
+    hourglass(x)[0, :, 0, 0].sum().backward()
+    assert x.grad[0, :, -4:, -4:].abs().max() > 0
+
+
+def test_hourglass_of_an_odd_size_is_refused():
+    with pytest.raises(ValueError, match="14 is no multiple of 4"):
+        Hourglass(8, 6, 14)
 
 
 def test_backbone_is_frozen_where_detectron2_freezes_it(tiny):

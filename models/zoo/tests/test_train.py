@@ -1,13 +1,14 @@
 """Short runs of the trainer with the tiny network on one picture."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from zoo import checkpoint, data, train
-from zoo.config import get_config
+from zoo.config import CONFIGS, get_config
 from zoo.frozen import fold_batch_norm, freeze_stages, pointwise_by_onednn
 from zoo.network import ParsingRCNN
 from zoo.steps import Sampling, loss_terms
@@ -85,6 +86,21 @@ def test_another_networks_run_is_not_continued(collection, tmp_path):
     checkpoint.save(folder / "last.pt", ParsingRCNN(get_config("tiny")))
     with pytest.raises(checkpoint.CheckpointError, match="last.pt: is no interrupted run"):
         train.run(options(steps=1), collection, folder, torch.device("cpu"))
+
+
+def test_a_network_can_grow(collection, tmp_path, monkeypatch):
+    tiny = get_config("tiny")
+    grown = replace(tiny, name="grown", densepose=replace(tiny.densepose, hourglass=8))
+    monkeypatch.setitem(CONFIGS, "grown", grown)
+    with pytest.raises(checkpoint.CheckpointError, match="missing: roi_heads.densepose_head.hourglass"):
+        train.Trainer(options(config="grown", steps=1), tmp_path, torch.device("cpu")).begin(start(tmp_path))
+    trainer = train.Trainer(options(config="grown", steps=1, grow=True), tmp_path, torch.device("cpu"))
+    trainer.begin(start(tmp_path))
+    before = checkpoint.load(start(tmp_path)).eval()
+    rois = torch.randn(2, 16, 16, 16)
+    with torch.no_grad():  # what was learned before is kept
+        for a, b in zip(trainer.average.eval().densepose_head(rois), before.densepose_head(rois)):
+            assert a.equal(b)
 
 
 def test_scenes_without_people_train_the_detector(collection):

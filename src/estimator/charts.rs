@@ -71,9 +71,12 @@ impl Charts<'_> {
         let (mut sum, mut count) = (0.0, 0);
         for y in (0..self.fine.height).step_by(2) {
             for x in (0..self.fine.width).step_by(2) {
+                if highest(self.coarse.cell(y, x)) == 0 {
+                    continue;
+                }
                 let fine = self.fine.cell(y, x);
                 let part = highest(fine);
-                if part > 0 && fine[part] > f32::NEG_INFINITY && highest(self.coarse.cell(y, x)) > 0 {
+                if part > 0 && fine[part] > f32::NEG_INFINITY {
                     // Without what is no number; of the part itself the term is 1, also where its logit is infinite.
                     let terms = fine.iter().map(|l| (l - fine[part]).exp()).filter(|e| !e.is_nan());
                     sum += 1.0 / terms.sum::<f32>().max(1.0);

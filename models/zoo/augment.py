@@ -40,7 +40,7 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return part, flip_u, flip_v
 
 
-_PART, _FLIP_U, _FLIP_V = _tables()
+MIRRORED, FLIPS_U, FLIPS_V = _tables()  # by part: its name in the mirrored picture; whether U, V become 1 - U, 1 - V
 
 
 def mirror_label(label: np.ndarray) -> np.ndarray:
@@ -51,10 +51,10 @@ def mirror_label(label: np.ndarray) -> np.ndarray:
     """
     label = label[:, ::-1].copy()
     parts = label[..., 0]
-    for channel, flips in ((1, _FLIP_U), (2, _FLIP_V)):
+    for channel, flips in ((1, FLIPS_U), (2, FLIPS_V)):
         chosen = flips[parts]
         label[..., channel][chosen] = 255 - label[..., channel][chosen]
-    label[..., 0] = _PART[parts]
+    label[..., 0] = MIRRORED[parts]
     return label
 
 

@@ -27,12 +27,14 @@ from torch.utils.data import DataLoader, Dataset
 from . import augment
 from .augment import IGNORE, MAX_PEOPLE, PARTS, SOMEBODY, UNKNOWN
 from .dressed import dressed
+from .studio import backdrop, shadow
 from .things import thing
 from .turned import turned
 
 TEACHER_UV_WEIGHT = 0.5  # teacher U, V are off by 0.07 on average, rendered ones are exact
 TURNED_SHARE = 0.25  # of the photographs from the front are shown as backs
 DRESSED_SHARE = 0.35  # of all pictures show somebody in other clothes
+STUDIO_SHARE = 0.15  # of the scenes show people before a backdrop instead of where they were
 FAR_TURNED_SHARE = 0.08  # of the views lie on their side or stand on their head, as acrobats and sleepers do
 SMALLEST_SIDE = 10  # a person with a shorter box side is nobody one could learn from
 SMALLEST_VISIBLE = 0.08  # nor is one of whom less than this share is seen
@@ -323,13 +325,16 @@ class Collection:
 
 
 def compose(collection: Collection, size: tuple[int, int], rng: np.random.Generator) -> Scene:
-    """One augmented scene of ``size`` (height, width): a picture or a mosaic, people pasted in, things in front."""
+    """One augmented scene of ``size`` (height, width): picture, mosaic or studio, people pasted in, things in front."""
     height, width = size
-    canvas = Canvas.over(collection.background(size, rng))
-    for window in _windows(height, width, rng):
-        if rng.random() < 0.95:  # now and then nobody
-            picture = _maybe_mirrored(collection.draw(rng), rng)
-            canvas.place(picture, _view(picture, window, rng), window)
+    if rng.random() < STUDIO_SHARE:
+        canvas = _in_studio(_maybe_mirrored(collection.draw(rng), rng), size, rng)
+    else:
+        canvas = Canvas.over(collection.background(size, rng))
+        for window in _windows(height, width, rng):
+            if rng.random() < 0.95:  # now and then nobody
+                picture = _maybe_mirrored(collection.draw(rng), rng)
+                canvas.place(picture, _view(picture, window, rng), window)
     if rng.random() < 0.35:
         window = (0, 0, width, height)
         for _ in range(int(rng.integers(1, 3))):
@@ -344,6 +349,18 @@ def compose(collection: Collection, size: tuple[int, int], rng: np.random.Genera
     scene = canvas.finish()
     scene.image = augment.photograph(scene.image, rng)
     return scene
+
+
+def _in_studio(picture: Picture, size: tuple[int, int], rng: np.random.Generator) -> Canvas:
+    """The picture's people before a backdrop, on which they may throw a shadow."""
+    window = (0, 0, size[1], size[0])
+    view = _view(picture, window, rng)
+    canvas = Canvas.over(backdrop(size, rng))
+    if rng.random() < 0.6:
+        people = ((picture.label[..., 3] > 0) & (picture.label[..., 3] <= MAX_PEOPLE)).astype(np.uint8)
+        canvas.image = shadow(canvas.image, cv2.warpAffine(people, view, window[2:], flags=cv2.INTER_NEAREST), rng)
+    canvas.place(picture, view, window, cut_out=True)
+    return canvas
 
 
 def _windows(height: int, width: int, rng: np.random.Generator) -> list[tuple[int, int, int, int]]:

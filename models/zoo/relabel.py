@@ -167,7 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _relabel_folder(args: argparse.Namespace) -> None:
     checkpoint.load(args.checkpoint)  # what is wrong with it is reported here, not by every worker
     entries = data.read_index(args.photos)
-    records = [json.loads(line) for line in (args.photos / "index.jsonl").read_text().splitlines()]
+    records = map(json.loads, (args.photos / "index.jsonl").read_text().splitlines())
     args.out.mkdir(parents=True, exist_ok=True)
     index = args.out / "index.jsonl"
     done = {json.loads(line)["file"] for line in index.read_text().splitlines()} if index.exists() else set()

@@ -68,23 +68,24 @@ impl Charts<'_> {
     /// Mean probability of the part that a cell shows, 0..=1, over every second cell along both sides; 0 where no part is
     /// shown. Maps of what is no person are guesswork.
     pub fn certainty(&self) -> f32 {
-        let (mut sum, mut count) = (0.0, 0);
+        // Of the cells that show a part, the logits of all parts and background below that part's.
+        let mut below = Vec::new();
         for y in (0..self.fine.height).step_by(2) {
             for x in (0..self.fine.width).step_by(2) {
-                if highest(self.coarse.cell(y, x)) == 0 {
-                    continue;
-                }
                 let fine = self.fine.cell(y, x);
-                let part = highest(fine);
-                if part > 0 && fine[part] > f32::NEG_INFINITY {
-                    // Without what is no number; of the part itself the term is 1, also where its logit is infinite.
-                    let terms = fine.iter().map(|l| (l - fine[part]).exp()).filter(|e| !e.is_nan());
-                    sum += 1.0 / terms.sum::<f32>().max(1.0);
-                    count += 1;
+                if best_foreground(self.coarse.cell(y, x)).is_some()
+                    && let Some(best) = best_foreground(fine)
+                    && best > f32::NEG_INFINITY
+                {
+                    below.extend(fine.iter().map(|logit| logit - best));
                 }
             }
         }
-        sum / (count as f32).max(1.0)
+        exponentials(&mut below);
+        let cells = below.chunks_exact(self.fine.channels);
+        let count = cells.len().max(1);
+        // The part itself is a term of 1, also where its logit is infinite.
+        cells.map(|terms| 1.0 / terms.iter().sum::<f32>().max(1.0)).sum::<f32>() / count as f32
     }
 
     /// Body part and chart coordinates of every pixel of a box of `width` by `height` pixels, made on `threads`. NaN
@@ -111,9 +112,26 @@ impl Charts<'_> {
     }
 }
 
-/// Index of the highest value, the first of equals; NaN loses.
-fn highest(values: &[f32]) -> usize {
-    (1..values.len()).fold(0, |best, i| if values[i] > values[best] || values[best].is_nan() { i } else { best })
+/// The highest logit but for channel 0, background, where it is higher than that; NaN loses.
+fn best_foreground(logits: &[f32]) -> Option<f32> {
+    let best = logits[1..].iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    (logits[0].is_nan() || best > logits[0]).then_some(best)
+}
+
+vectorised! {
+    /// e^x of each x <= 0, to within some 1e-6 of it; about 0 for what is no number. Powers of 2 by the exponent's bits times
+    /// the series of 2^f for what is left, -0.5..=0.5.
+    fn exponentials(values: &mut [f32]) {
+        const TO_WHOLE: f32 = (3 << 22) as f32; // so large that its last bit counts ones
+        for value in values {
+            let power = value.max(-80.0).min(0.0) * std::f32::consts::LOG2_E;
+            let whole = power + TO_WHOLE;
+            let f = power - (whole - TO_WHOLE);
+            let series = [0.009_618_129, 0.055_504_11, 0.240_226_51, std::f32::consts::LN_2, 1.0];
+            let series = series.iter().fold(0.000_154_035_3 * f + 0.001_333_355_8, |sum, term| sum * f + term);
+            *value = f32::from_bits(series.to_bits().wrapping_add(whole.to_bits() << 23));
+        }
+    }
 }
 
 /// A difference of logits from one picture to the next that is more change than noise.
@@ -244,6 +262,19 @@ mod tests {
             fine[7] = strange;
             assert!((0.0..=1.0).contains(&certainty(&fine)), "{}", certainty(&fine));
         }
+    }
+
+    #[test]
+    fn exponentials_are_those_of_the_library() {
+        let mut values: Vec<f32> = (0..=8000).map(|i| -0.01 * i as f32).collect();
+        let expected: Vec<f32> = values.iter().map(|x| x.exp()).collect();
+        exponentials(&mut values);
+        for (i, (got, want)) in values.iter().zip(&expected).enumerate() {
+            assert!((got - want).abs() <= 5e-6 * want, "e^{}: {got}, not {want}", -0.01 * i as f32);
+        }
+        let mut strange = [f32::NAN, f32::NEG_INFINITY, -1e30];
+        exponentials(&mut strange);
+        assert!(strange.iter().all(|e| (0.0..1e-30).contains(e)), "{strange:?}");
     }
 
     #[test]

@@ -167,6 +167,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _relabel_folder(args: argparse.Namespace) -> None:
     checkpoint.load(args.checkpoint)  # what is wrong with it is reported here, not by every worker
     entries = data.read_index(args.photos)
+    if args.out.resolve() == args.photos.resolve():
+        raise data.DataError(f"{args.out}: would overwrite the labels it begins with; choose another folder for --out")
     records = map(json.loads, (args.photos / "index.jsonl").read_text().splitlines())
     args.out.mkdir(parents=True, exist_ok=True)
     index = args.out / "index.jsonl"
@@ -191,7 +193,7 @@ def _relabel_folder(args: argparse.Namespace) -> None:
                 lines.flush()
                 total += counts
                 if number % 100 == 0 or number == len(jobs):
-                    before, after, doubtful, pixels = total
+                    before, after, doubtful, pixels = total.clip(min=[0, 0, 0, 1])
                     print(
                         f"{number}/{len(jobs)} pictures; open {before / pixels:.1%} -> {after / pixels:.1%} of the "
                         f"people's pixels, of them {doubtful / pixels:.1%} were called differently",

@@ -129,3 +129,12 @@ def test_what_is_missing_is_named(tmp_path, capsys, missing):
     arguments = [str(tmp_path / "net.pt"), "--photos", str(tmp_path / "photos"), "--out", str(tmp_path / "out")]
     assert relabel.main(arguments) == 1
     assert missing in capsys.readouterr().err
+
+
+def test_given_labels_are_never_overwritten(tmp_path, capsys):
+    checkpoint.save(tmp_path / "net.pt", ParsingRCNN(get_config("tiny")))
+    folder = write_picture(tmp_path)
+    before = (folder / "a.iuv.png").read_bytes()
+    assert relabel.main([str(tmp_path / "net.pt"), "--photos", str(folder), "--out", str(folder / "." / ""), "--workers", "1"]) == 1
+    assert "another folder" in capsys.readouterr().err
+    assert (folder / "a.iuv.png").read_bytes() == before

@@ -83,7 +83,11 @@ class Trainer:
             state = checkpoint.read(init)["model"]
             if self.options.grow:
                 state = self.model.state_dict() | state
-            checkpoint.load_state(self.model, state, init)
+            try:
+                checkpoint.load_state(self.model, state, init)
+            except checkpoint.CheckpointError as error:
+                hint = "" if self.options.grow else " If the network has got new blocks since, --grow begins with them."
+                raise checkpoint.CheckpointError(f"{error}{hint}") from error
         elif self.options.config == "default":
             self.model.load_imagenet()
         self._prepare()

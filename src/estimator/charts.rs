@@ -124,10 +124,10 @@ vectorised! {
     fn exponentials(values: &mut [f32]) {
         const TO_WHOLE: f32 = (3 << 22) as f32; // so large that its last bit counts ones
         for value in values {
-            let power = value.max(-80.0).min(0.0) * std::f32::consts::LOG2_E;
+            let power = value.max(-80.0) * std::f32::consts::LOG2_E;
             let whole = power + TO_WHOLE;
             let f = power - (whole - TO_WHOLE);
-            let series = [0.009_618_129, 0.055_504_11, 0.240_226_51, std::f32::consts::LN_2, 1.0];
+            let series = [0.009_618_129, 0.055_504_11, 0.240_226_5, std::f32::consts::LN_2, 1.0];
             let series = series.iter().fold(0.000_154_035_3 * f + 0.001_333_355_8, |sum, term| sum * f + term);
             *value = f32::from_bits(series.to_bits().wrapping_add(whole.to_bits() << 23));
         }

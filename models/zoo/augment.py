@@ -43,6 +43,11 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 MIRRORED, FLIPS_U, FLIPS_V = _tables()  # by part: its name in the mirrored picture; whether U, V become 1 - U, 1 - V
 
 
+def labelled(whose: np.ndarray) -> np.ndarray:
+    """Where the channel P says that a labelled person is."""
+    return (whose > 0) & (whose <= MAX_PEOPLE)
+
+
 def mirror_label(label: np.ndarray) -> np.ndarray:
     """Label of the left-right mirrored picture; channels beyond I, U, V are only mirrored in place.
 

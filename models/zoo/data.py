@@ -218,7 +218,7 @@ class Canvas:
         x0, y0, x1, y1 = window
         image, label, seen = augment.warp(picture.image, picture.label, matrix, (y1 - y0, x1 - x0))
         whose = label[..., 3]
-        people = (whose > 0) & (whose <= MAX_PEOPLE)
+        people = augment.labelled(whose)
         whose[people] += len(self.uv_weight)
         view, marks = self.image[y0:y1, x0:x1], self.label[y0:y1, x0:x1]
         if cut_out:
@@ -357,7 +357,7 @@ def _in_studio(picture: Picture, size: tuple[int, int], rng: np.random.Generator
     view = _view(picture, window, rng)
     canvas = Canvas.over(backdrop(size, rng))
     if rng.random() < 0.6:
-        people = ((picture.label[..., 3] > 0) & (picture.label[..., 3] <= MAX_PEOPLE)).astype(np.uint8)
+        people = augment.labelled(picture.label[..., 3]).astype(np.uint8)
         canvas.image = shadow(canvas.image, cv2.warpAffine(people, view, window[2:], flags=cv2.INTER_NEAREST), rng)
     canvas.place(picture, view, window, cut_out=True)
     return canvas

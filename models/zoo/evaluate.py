@@ -34,6 +34,7 @@ from zoo.exported import ExportedModel, ModelError
 from zoo.geodesic import Surface, SurfaceError
 from zoo.inference import Person
 from zoo.metrics import PictureResult, Truth, evaluate_picture, summarise
+from zoo.pictures import write_picture
 
 # Whatever finds people in a uint8 RGB picture (h, w, 3): a network here, or results of another programme.
 Predictor = Callable[[np.ndarray], list[Person]]
@@ -283,8 +284,7 @@ def run(arguments: argparse.Namespace) -> dict:
             sets[name] = summarise([case.result for case in judged]) | {"seconds_per_picture": seconds}
             if out:
                 picture = worst_and_best(judged, arguments.score)
-                if not cv2.imwrite(str(out / f"{name}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
-                    raise OSError(f"cannot write {out / f'{name}.png'}: is the disk full?")
+                write_picture(out / f"{name}.png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     report = {
         "model": Path(arguments.model).name,
         "score": arguments.score,

@@ -31,8 +31,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zoo import checkpoint, data
-from zoo.augment import FLIPS_U, FLIPS_V, IGNORE, MIRRORED, PARTS, SOMEBODY, view_matrix, warp
+from zoo.augment import FLIPS_U, FLIPS_V, IGNORE, MIRRORED, PARTS, labelled, view_matrix, warp
 from zoo.network import ParsingRCNN
+from zoo.pictures import write_picture
 from zoo.pooling import pool_densepose_features
 from zoo.steps import normalise
 
@@ -137,9 +138,8 @@ def _work(job: tuple[data.Entry, dict, Path]) -> tuple[dict, np.ndarray]:
     became doubtful, and how many there are."""
     entry, record, out = job
     before, after = relabel(_model, entry)
-    if not cv2.imwrite(str(out / entry.iuv.name), after[..., :3]):
-        raise OSError(f"cannot write {out / entry.iuv.name}: is the disk full or the folder read-only?")
-    person = (before[..., 3] > 0) & (before[..., 3] < SOMEBODY)
+    write_picture(out / entry.iuv.name, after[..., :3])
+    person = labelled(before[..., 3])
     opened = [(label[..., 0] == IGNORE) & person for label in (before, after)]
     counts = [opened[0].sum(), opened[1].sum(), (opened[1] & ~opened[0]).sum(), person.sum()]
     boxes = [data.person_box(after, number) for number in range(1, len(entry.boxes) + 1)]

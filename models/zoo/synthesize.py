@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .pictures import write_picture
 from .synthesis.assets import Assets
 from .synthesis.body import AssetError
 from .synthesis.scene import random_scene
@@ -47,8 +48,7 @@ def save_scene(folder, name, scene, quality, split="train", licence=LICENCE):
     files = {f"{name}.jpg": (scene.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]),
              f"{name}.iuv.png": (scene.iuv, []), f"{name}.person.png": (scene.person, [])}
     for file, (pixels, options) in files.items():
-        if not cv2.imwrite(str(folder / file), pixels, options):
-            raise OSError(f"cannot write {folder / file}: is the disk full or the folder read-only?")
+        write_picture(folder / file, pixels, options)
     height, width = scene.person.shape
     return {
         "file": f"{name}.jpg", "iuv": f"{name}.iuv.png", "person": f"{name}.person.png",

@@ -38,7 +38,9 @@ STUDIO_SHARE = 0.15  # of the scenes show people before a backdrop instead of wh
 FAR_TURNED_SHARE = 0.08  # of the views lie on their side or stand on their head, as acrobats and sleepers do
 SMALLEST_SIDE = 10  # a person with a shorter box side is nobody one could learn from
 SMALLEST_VISIBLE = 0.08  # nor is one of whom less than this share is seen
-SHAPES = [(256, 256), (224, 160), (224, 160), (192, 224)]  # (height, width) of training scenes, drawn per batch
+# (height, width) of training scenes, drawn per batch: small ones are cheap, large ones are what the network gets to see
+# (shorter side 256), where people fill pictures that stand upright. Trained on small ones alone it misses those.
+SHAPES = [(224, 160), (192, 224), (256, 256), (320, 224), (384, 256), (256, 416)]
 
 
 class DataError(ValueError):

@@ -11,9 +11,9 @@ import types
 import torch
 from timm.layers import FrozenBatchNormAct2d
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .backbones import Backbone
+from .channels_last import depthwise_conv
 
 
 def freeze_stages(backbone: Backbone, stages: int) -> None:
@@ -48,6 +48,21 @@ def pointwise_by_onednn(model: nn.Module) -> None:
             module.dilation = (2, 2)
 
 
+def depthwise_by_loops(model: nn.Module) -> None:
+    """Lets `zoo.channels_last` compute those depthwise convolutions whose gradients take PyTorch long on a CPU."""
+    for module in model.modules():
+        if not isinstance(module, nn.Conv2d) or not module.in_channels == module.out_channels == module.groups > 1:
+            continue
+        kernel, dilation = module.kernel_size[0], module.dilation[0]
+        square = len({*module.kernel_size}) == len({*module.stride}) == len({*module.padding}) == len({*module.dilation}) == 1
+        if square and (kernel == 5 or kernel == 3 and dilation > 1):
+            module._conv_forward = types.MethodType(_by_loops, module)
+
+
+def _by_loops(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return depthwise_conv(x, weight, bias, conv.stride[0], conv.padding[0], conv.dilation[0])
+
+
 class _Folded:
     """The forward of a convolution with the scale and shift of ``norm`` in its weights."""
 
@@ -59,7 +74,7 @@ class _Folded:
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         shift = norm.bias - norm.running_mean * scale
         weight = conv.weight * scale[:, None, None, None]
-        return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
+        return conv._conv_forward(x, weight, shift)
 
 
 def _activation_only(norm: FrozenBatchNormAct2d, x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from zoo import channels_last
 from zoo.boxes import area
 from zoo.settings import BoxHead, Config, DensePoseHead
 
@@ -24,6 +25,8 @@ def _pool(
     rois = torch.cat([images[:, None].to(boxes.dtype), boxes], 1)
 
     def cut(feature: Tensor, rois: Tensor, stride: int) -> Tensor:
+        if feature.requires_grad and feature.device.type == "cpu" and part.aligned:  # torchvision takes long for gradients
+            return channels_last.roi_align(feature, rois, part.resolution, 1.0 / stride, part.sampling_ratio)
         return roi_align(feature, rois, part.resolution, 1.0 / stride, part.sampling_ratio, part.aligned)
 
     if len(features) == 1:

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from . import checkpoint, losses
 from .config import CONFIGS, get_config
 from .data import Collection, DataError, SceneBatches, batches
-from .frozen import fold_batch_norm, freeze_stages, pointwise_by_onednn
+from .frozen import depthwise_by_loops, fold_batch_norm, freeze_stages, pointwise_by_onednn
+from .muon import Muon, is_matrix
 from .network import ParsingRCNN
 from .parallel import Team, train_together
 from .steps import Sampling, loss_terms
@@ -95,16 +96,17 @@ class Trainer:
     def resume(self) -> None:
         """Goes on from ``last.pt``."""
         saved = checkpoint.read(self.path)
-        if saved.get("config") != self.options.config or "optimizer" not in saved:
+        if saved.get("config") != self.options.config or "optimizers" not in saved:
             raise checkpoint.CheckpointError(
                 f"{self.path}: is no interrupted run of {self.options.config!r}; choose another --out, or use it with --init"
             )
         checkpoint.load_state(self.model, saved["raw"], self.path)
         self._prepare()
         checkpoint.load_state(self.average, saved["model"], self.path)
-        rates = [group["peak"] for group in self.optimizer.param_groups]  # today's, not those of the earlier start
-        self.optimizer.load_state_dict(saved["optimizer"])
-        for group, rate in zip(self.optimizer.param_groups, rates):
+        rates = [group["peak"] for group in self.groups]  # today's, not those of the earlier start
+        for optimizer, state in zip(self.optimizers, saved["optimizers"]):
+            optimizer.load_state_dict(state)
+        for group, rate in zip(self.groups, rates):
             group["peak"] = rate
         self.step, self.seconds = saved["step"], saved["seconds"]
 
@@ -115,23 +117,39 @@ class Trainer:
         freeze_stages(bottom_up, self.options.freeze)
         fold_batch_norm(bottom_up)
         pointwise_by_onednn(self.model)
+        if self.device.type == "cpu":
+            depthwise_by_loops(self.model)
         self.team.share(self.model)
-        self.optimizer = torch.optim.AdamW(self._groups(), fused=True)
+        matrices, others = self._groups()
+        self.optimizers = [torch.optim.AdamW(others, fused=True), Muon(matrices)]
 
-    def _groups(self) -> list[dict]:
-        """Backbone and the rest at their own rates; no decay on biases, norms and scalars."""
-        groups = []
-        inside = {id(p) for p in self.model.backbone.bottom_up.parameters()}
-        for backbone, rate in ((True, self.options.backbone_lr), (False, self.options.lr)):
-            for decays in (True, False):
-                chosen = [
-                    p
-                    for p in self.model.parameters()
-                    if p.requires_grad and (id(p) in inside) == backbone and (p.dim() > 1) == decays
-                ]
-                decay = self.options.weight_decay if decays else 0.0
-                groups.append({"params": chosen, "lr": rate, "peak": rate, "weight_decay": decay})
-        return groups
+    @property
+    def groups(self) -> list[dict]:
+        """The parameter groups of both optimisers."""
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
+
+    def _groups(self) -> tuple[list[dict], list[dict]]:
+        """Parameter groups for Muon and for AdamW.
+
+        Backbone and the rest have their own rates; biases, norms and scalars do not decay. Muon gets the matrices of neck
+        and heads, but for the last layers: a backbone that comes with weights is to change little, and the last layers'
+        rows are quantities of different kinds.
+        """
+        matrices, others = [], []
+        for name, parameter in self.model.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            backbone = name.startswith("backbone.bottom_up.")
+            last = "predictor." in name or name.startswith("proposal_generator.rpn_head.") and ".conv." not in name
+            rate = self.options.backbone_lr if backbone else self.options.lr
+            decay = self.options.weight_decay if parameter.dim() > 1 else 0.0
+            chosen = matrices if not backbone and not last and is_matrix(parameter) else others
+            group = next((g for g in chosen if (g["peak"], g["weight_decay"]) == (rate, decay)), None)
+            if group is None:
+                group = {"params": [], "lr": rate, "peak": rate, "weight_decay": decay}
+                chosen.append(group)
+            group["params"].append(parameter)
+        return matrices, others
 
     @property
     def progress(self) -> float:
@@ -147,21 +165,22 @@ class Trainer:
         draw = self.step * self.team.size + self.team.rank
         torch.manual_seed(options.seed * 1_000_003 + draw)  # a resumed run draws what the whole run would have
         factor = rate_factor(self.step, self.progress, options.warmup)
-        for group in self.optimizer.param_groups:
+        for group in self.groups:
             group["lr"] = group["peak"] * factor
         self.model.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             terms = loss_terms(self.model, batch.to(self.device), Sampling(people=options.people // self.team.size))
         loss = losses.total(terms)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         loss.backward()
-        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        trained = [p for group in self.groups for p in group["params"]]
         seconds = self.seconds + time.monotonic() - begun
         self.seconds, anybody = self.team.average(trained, [seconds, float(stop)])  # all must see the same progress
         self.stopped = anybody > 0
         norm = nn.utils.clip_grad_norm_(trained, options.clip)
         if norm.isfinite():
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                optimizer.step()
             if self.team.rank == 0:
                 self._follow()
             self.skipped = 0
@@ -185,7 +204,7 @@ class Trainer:
             self.path,
             self.average,
             raw=self.model.state_dict(),
-            optimizer=self.optimizer.state_dict(),
+            optimizers=[optimizer.state_dict() for optimizer in self.optimizers],
             step=self.step,
             seconds=self.seconds,
             batch_size=self.options.batch_size,
@@ -309,7 +328,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--people", type=int, default=None, help="DensePose RoIs per step (2.5 per scene)")
     plan.add_argument("--seed", type=int, default=default.seed)
     learning = parser.add_argument_group("learning")
-    learning.add_argument("--lr", type=float, default=default.lr, help="AdamW's peak rate of neck and heads (%(default)s)")
+    learning.add_argument("--lr", type=float, default=default.lr, help="peak rate of neck and heads (%(default)s)")
     learning.add_argument("--backbone-lr", type=float, default=default.backbone_lr, help="of the backbone (%(default)s)")
     learning.add_argument("--warmup", type=int, default=default.warmup, help="steps of rising rate (%(default)s)")
     learning.add_argument("--weight-decay", type=float, default=default.weight_decay, help="(%(default)s)")

@@ -228,8 +228,8 @@ class Canvas:
             alpha = cv2.merge([cv2.blur(seen, (3, 3))] * 3).astype(np.float32) / 255.0
             view[:] = view + (image.astype(np.float32) - view) * alpha + 0.5
         else:
-            view[seen > 0] = image[seen > 0]
-        marks[seen > 0] = label[seen > 0]
+            cv2.copyTo(image, seen, view)
+        cv2.copyTo(label, seen, marks)
         zoom = abs(np.linalg.det(matrix[:, :2]))
         for number in range(1, picture.people + 1):
             self.uv_weight.append(picture.uv_weight)

@@ -9,6 +9,8 @@ rest, and from rendered people, knows more of them than its teacher did (self-tr
   the network does not see must not become a hole for good),
 * what the teacher had called differently becomes open: one of the two is wrong there.
 
+The outline that results is brought to the edges in the picture (`zoo.outline`).
+
 The new folder holds labels and an index of its own that points to the pictures in DIR; `zoo.train --photos` takes it.
 Pictures of split `val` are left as they are. What is there already is not made again.
 """
@@ -33,6 +35,7 @@ from torch.nn import functional as F
 from zoo import checkpoint, data
 from zoo.augment import FLIPS_U, FLIPS_V, IGNORE, MIRRORED, PARTS, labelled, view_matrix, warp
 from zoo.network import ParsingRCNN
+from zoo.outline import sharpened
 from zoo.pictures import write_picture
 from zoo.pooling import pool_densepose_features
 from zoo.steps import normalise
@@ -123,6 +126,7 @@ def relabel(model: ParsingRCNN, entry: data.Entry) -> tuple[np.ndarray, np.ndarr
         box = data.person_box(picture.label, number)
         if box is not None and min(box[2:] - box[:2]) >= data.SMALLEST_SIDE:
             after = completed(after, number, box, answers(model, picture.image, box))
+            after = sharpened(picture.image, after, number, box)
     return picture.label, after
 
 

@@ -41,7 +41,7 @@ class Aspp(nn.Module):
         *branches, pooled = branches
         project = self.project[0]
         local = project.in_channels * len(branches) // len(self.convs)
-        x = F.conv2d(torch.cat(branches, 1), project.weight[:, :local], project.bias, dilation=project.dilation)
+        x = F.conv2d(torch.cat(branches, 1), project.weight[:, :local], project.bias)
         return F.relu(x + F.conv2d(pooled, project.weight[:, local:]))
 
 

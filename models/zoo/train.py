@@ -35,7 +35,7 @@ EXAMPLE = """example:
   python -m zoo.train --photos DATA/photos --backgrounds DATA/backgrounds --synthetic DATA/synthetic \\
       --out runs/default --hours 8
 
-Two CPU cores do about 3000 steps of 8 scenes an hour (--processes 2 --threads 1). With --hours the learning rate falls
+Two CPU cores do some 4000 steps of 8 scenes an hour (--processes 2 --threads 1). With --hours the learning rate falls
 to its end just when the time is over, however fast the machine is; with --steps after that many steps. To train longer,
 give a larger number and start again, or begin a new run with --init runs/default/last.pt.
 """

@@ -16,7 +16,7 @@
 //! |---|---|---|
 //! | `id` | uint | the same for the same person from frame to frame, for as long as they are followed |
 //! | `score` | double | confidence that this is a person, 0 to 1 |
-//! | `x`, `y` | int | top left corner of the box, in pixels |
+//! | `x`, `y` | int | top left corner of the box, in pixels; with the model's margin around what was detected |
 //! | `w`, `h` | uint | size of the box, in pixels |
 //! | `iuv` | GstBuffer | `h * w * 3` bytes, rows top to bottom: body part I (0 background, 1 to 24), U and V times 255 |
 //!

@@ -337,6 +337,37 @@ fn embeddings_are_no_charts() {
 }
 
 #[test]
+fn maps_reach_beyond_the_detected_box_by_the_margin() {
+    let with = |margin: f32| {
+        let directory = changed(&[("/densepose_head/margin", json!(margin))]);
+        Estimator::new(&Model::open(directory.path()).unwrap(), Options::default()).unwrap()
+    };
+    let (pixels, width, height) = picture();
+    let (tight, wide) = (persons(&mut with(0.0)), persons(&mut with(0.1)));
+    assert_eq!(tight.len(), wide.len());
+    for (tight, wide) in tight.iter().zip(&wide) {
+        assert_eq!(tight.score, wide.score);
+        // Up to the picture's edges, and to what rounding down to pixels takes away.
+        let edges = |start: i32, length: usize, full: usize| {
+            let room = 0.1 * length as f32;
+            ((start as f32 - room).max(0.0), (start as f32 + length as f32 + room).min(full as f32))
+        };
+        for ((start, length, full), (found, side)) in [
+            ((tight.x, tight.width(), width), (wide.x, wide.width())),
+            ((tight.y, tight.height(), height), (wide.y, wide.height())),
+        ] {
+            let (first, last) = edges(start, length, full);
+            assert!((found as f32 - first).abs() <= 1.5, "{found} and not {first}");
+            assert!((found as f32 + side as f32 - last).abs() <= 2.5, "{found} + {side} and not {last}");
+        }
+    }
+    // Boxes that are given are mapped as they are.
+    let image = Image::rgb(width, height, &pixels).unwrap();
+    let given = with(0.1).estimate_boxes(&image, &[Rect::new(10.0, 10.0, 60.0, 80.0)]).unwrap();
+    assert_eq!((given[0].x, given[0].y, given[0].width(), given[0].height()), (10, 10, 50, 70));
+}
+
+#[test]
 fn uncertain_maps_lower_the_score() {
     let with = |sure_from: f32, options| {
         let directory = changed(&[("/densepose_head/sure_from", json!(sure_from))]);
@@ -636,6 +667,7 @@ fn values_that_cannot_be_are_named() {
         ("/densepose_head/features", json!(["p2", "p4"]), "densepose_head.features have the strides [4, 16]"),
         ("/densepose_head/v", json!("u"), "names \"u\" twice"),
         ("/densepose_head/sure_from", json!(1.5), "densepose_head.sure_from is 1.5"),
+        ("/densepose_head/margin", json!(-0.1), "densepose_head.margin is -0.1"),
     ];
     for (pointer, value, expected) in table {
         let directory = changed(&[(pointer, value.clone())]);

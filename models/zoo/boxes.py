@@ -76,6 +76,12 @@ def clip(boxes: Tensor, height: float, width: float) -> Tensor:
     return torch.stack([x0.clamp(0, width), y0.clamp(0, height), x1.clamp(0, width), y1.clamp(0, height)], -1)
 
 
+def widened(boxes: Tensor, margin: float) -> Tensor:
+    """Boxes (n,4) with each side moved out by ``margin``, a share of the box's width or height."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return torch.cat([boxes[:, :2] - margin * sides, boxes[:, 2:] + margin * sides], 1)
+
+
 def area(boxes: Tensor) -> Tensor:
     """Area of each box (n,4)."""
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

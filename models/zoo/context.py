@@ -41,7 +41,8 @@ class Aspp(nn.Module):
         *branches, pooled = branches
         project = self.project[0]
         local = project.in_channels * len(branches) // len(self.convs)
-        x = F.conv2d(torch.cat(branches, 1), project.weight[:, :local], project.bias)
+        geometry = project.stride, project.padding, project.dilation  # training chooses the code by them (`zoo.frozen`)
+        x = F.conv2d(torch.cat(branches, 1), project.weight[:, :local], project.bias, *geometry)
         return F.relu(x + F.conv2d(pooled, project.weight[:, local:]))
 
 

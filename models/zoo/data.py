@@ -33,9 +33,11 @@ from .turned import turned
 
 TEACHER_UV_WEIGHT = 0.5  # teacher U, V are off by 0.07 on average, rendered ones are exact
 TURNED_SHARE = 0.25  # of the photographs from the front are shown as backs
-DRESSED_SHARE = 0.35  # of all pictures show somebody in other clothes
-STUDIO_SHARE = 0.15  # of the scenes show people before a backdrop instead of where they were
-FAR_TURNED_SHARE = 0.08  # of the views lie on their side or stand on their head, as acrobats and sleepers do
+DRESSED_SHARE = 0.5  # of all pictures show somebody in other clothes
+STUDIO_SHARE = 0.2  # of the scenes show people before a backdrop instead of where they were
+PASTED_SHARE = 0.33  # have further people pasted in
+HIDDEN_SHARE = 0.2  # have things in front of people
+FAR_TURNED_SHARE = 0.05  # of the views lie on their side or stand on their head, as acrobats and sleepers do
 SMALLEST_SIDE = 10  # a person with a shorter box side is nobody one could learn from
 SMALLEST_VISIBLE = 0.08  # nor is one of whom less than this share is seen
 # (height, width) of training scenes, drawn per batch: small ones are cheap, large ones are what the network gets to see
@@ -136,7 +138,7 @@ def read_index(folder: str | Path, split: str | None = None) -> list[Entry]:
 def _weight(record: dict) -> float:
     """Rare views and good labels are drawn more often: backs, side views and webcam-like video are a small part of the photos."""
     if record.get("source") == "synthetic":
-        return 1.0
+        return 1.0 if record.get("facing") == "front" else 2.0  # photographs know fronts better than anything rendered
     rare = {"front": 1.0, "back": 6.0}.get(record.get("facing", "front"), 3.0)  # what is left is seen from the side, or unclear
     video = 2.0 if "clip" in record else 1.0
     return float(record.get("quality", 1.0)) ** 2 * rare * video
@@ -283,7 +285,7 @@ class Collection:
         if not self.photos and not self.synthetic:
             folders = ", ".join(map(str, [*photos, *synthetic])) or "(no folder given)"
             raise DataError(f"no labelled {split} pictures in {folders}")
-        self._cumulative = np.cumsum([entry.weight for entry in self.photos])
+        self._photo_weights = np.cumsum([entry.weight for entry in self.photos])
 
     def refresh(self) -> None:
         """Reads the shards that have appeared or grown since the last call."""
@@ -293,6 +295,7 @@ class Collection:
                 if self._shards.get(index, (None,))[0] != size:
                     self._shards[index] = (size, read_index(index.parent, self.split))
         self.synthetic = [entry for _, entries in self._shards.values() for entry in entries]
+        self._synthetic_weights = np.cumsum([entry.weight for entry in self.synthetic])
 
     def draw(self, rng: np.random.Generator) -> Picture:
         """A picture, now and then with somebody turned or dressed anew."""
@@ -304,9 +307,8 @@ class Collection:
 
     def _draw(self, rng: np.random.Generator) -> Picture:
         if self.synthetic and (not self.photos or rng.random() < self.share):
-            return load(self.synthetic[rng.integers(len(self.synthetic))])
-        point = rng.random() * self._cumulative[-1]
-        entry = self.photos[min(int(np.searchsorted(self._cumulative, point)), len(self.photos) - 1)]
+            return load(_drawn(self.synthetic, self._synthetic_weights, rng))
+        entry = _drawn(self.photos, self._photo_weights, rng)
         picture = load(entry)
         if entry.front and not entry.synthetic and rng.random() < TURNED_SHARE:
             picture = _maybe_turned(picture, rng)
@@ -326,6 +328,11 @@ class Collection:
         return cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA if crop > 1 else cv2.INTER_LINEAR)
 
 
+def _drawn(entries: list[Entry], cumulative: np.ndarray, rng: np.random.Generator) -> Entry:
+    """One of the entries, by the running sum of their weights."""
+    return entries[min(int(np.searchsorted(cumulative, rng.random() * cumulative[-1])), len(entries) - 1)]
+
+
 def compose(collection: Collection, size: tuple[int, int], rng: np.random.Generator) -> Scene:
     """One augmented scene of ``size`` (height, width): picture, mosaic or studio, people pasted in, things in front."""
     height, width = size
@@ -337,7 +344,7 @@ def compose(collection: Collection, size: tuple[int, int], rng: np.random.Genera
             if rng.random() < 0.95:  # now and then nobody
                 picture = _maybe_mirrored(collection.draw(rng), rng)
                 canvas.place(picture, _view(picture, window, rng), window)
-    if rng.random() < 0.35:
+    if rng.random() < PASTED_SHARE:
         window = (0, 0, width, height)
         for _ in range(int(rng.integers(1, 3))):
             picture = _maybe_mirrored(collection.draw(rng), rng)
@@ -345,7 +352,7 @@ def compose(collection: Collection, size: tuple[int, int], rng: np.random.Genera
             if view is None:
                 view = _view(picture, window, rng, anywhere=True)
             canvas.place(picture, view, window, cut_out=True)
-    if rng.random() < 0.3:
+    if rng.random() < HIDDEN_SHARE:
         for _ in range(int(rng.integers(1, 3))):
             canvas.cover(*thing(collection.background(size, rng), rng))
     scene = canvas.finish()
@@ -367,7 +374,7 @@ def _in_studio(picture: Picture, size: tuple[int, int], rng: np.random.Generator
 
 def _windows(height: int, width: int, rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
     """The whole scene, two halves or four quarters with uneven borders, as (x0, y0, x1, y1)."""
-    layout = rng.choice(["one", "columns", "rows", "quarters"], p=[0.68, 0.2, 0.04, 0.08])
+    layout = rng.choice(["one", "columns", "rows", "quarters"], p=[0.74, 0.16, 0.04, 0.06])
     xs, ys = [0, width], [0, height]
     if layout in ("columns", "quarters"):
         xs.insert(1, round(width * rng.uniform(0.35, 0.65)))

@@ -184,6 +184,7 @@ def manifest(config: Config, outputs: list[str], provenance: dict, licence: str)
             "resolution": densepose.resolution,
             "sampling_ratio": densepose.sampling_ratio,
             "aligned": densepose.aligned,
+            **({"margin": densepose.margin} if densepose.margin else {}),
             **({"sure_from": densepose.sure_from} if densepose.sure_from else {}),
             **{name: name for name in outputs},
         },

@@ -23,7 +23,7 @@ from zoo.pooling import pool_box_features, pool_densepose_features
 class Person(NamedTuple):
     """One person in the pixels of the original picture."""
 
-    box: tuple[float, float, float, float]  # x0, y0, x1, y1
+    box: tuple[float, float, float, float]  # x0, y0, x1, y1, as detected
     score: float  # 0..1
     x: int  # top-left corner of `iuv`
     y: int
@@ -109,12 +109,11 @@ def detect(model: ParsingRCNN, features: list[Tensor], proposals: Tensor, size: 
     return select(model.config.box, proposals, scores, deltas, size)
 
 
-def to_picture(detections: Detections, size: tuple[int, int], original: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Boxes scaled from the network's input `size` to the picture's and clipped, and a mask of the non-empty ones."""
+def to_picture(boxes: Tensor, size: tuple[int, int], original: tuple[int, int]) -> Tensor:
+    """Boxes (n,4) scaled from the network's input `size` to the picture's and clipped."""
     (height, width), (full_height, full_width) = size, original
     x, y = full_width / width, full_height / height
-    boxes = box_ops.clip(detections.boxes * detections.boxes.new_tensor([x, y, x, y]), full_height, full_width)
-    return boxes, box_ops.nonempty(boxes)
+    return box_ops.clip(boxes * boxes.new_tensor([x, y, x, y]), full_height, full_width)
 
 
 def charts_to_iuv(maps: DensePoseOutput, index: int, width: int, height: int) -> np.ndarray:
@@ -151,7 +150,8 @@ def certainty(maps: DensePoseOutput) -> Tensor:
 def estimate(model: ParsingRCNN, rgb: np.ndarray, given: np.ndarray | None = None) -> list[Person]:
     """Everybody in a picture, uint8 RGB (h,w,3), best first. Settings are those of `model.config`.
 
-    The score is the box head's, less where the map is not certain (`sure_from`). With boxes `given` (n,4), in pixels of
+    Maps show a little more than the detected boxes (`margin`). The score is the box head's, less where the map is not
+    certain (`sure_from`). With boxes `given` (n,4), in pixels of
     the picture, bodies are mapped there instead, with a score of 1; people are detected all the same, so that pictures
     with a given number of people can be timed with any weights.
     """
@@ -169,19 +169,22 @@ def estimate(model: ParsingRCNN, rgb: np.ndarray, given: np.ndarray | None = Non
         scale = [size[1] / rgb.shape[1], size[0] / rgb.shape[0]] * 2
         there = torch.as_tensor(given * np.array(scale), dtype=torch.float32, device=device)
         detections = Detections(there, there.new_ones(len(there)))
-    boxes, nonempty = to_picture(detections, size, rgb.shape[:2])
+    seen = detections.boxes
+    if given is None:
+        seen = box_ops.clip(box_ops.widened(seen, config.densepose.margin), *size)
+    boxes, places = (to_picture(b, size, rgb.shape[:2]) for b in (detections.boxes, seen))
+    nonempty = box_ops.nonempty(boxes) & box_ops.nonempty(places)
     if not nonempty.any():
         return []
-    maps = model.densepose_head(pool_densepose_features(config, trunk.features, detections.boxes[nonempty]))
-    scores = detections.scores[nonempty]
+    boxes, places, scores = boxes[nonempty], places[nonempty], detections.scores[nonempty]
+    maps = model.densepose_head(pool_densepose_features(config, trunk.features, seen[nonempty]))
     if given is None and config.densepose.sure_from > 0:
         scores = scores * (certainty(maps) / config.densepose.sure_from).clamp(max=1)
     persons = []
     for index in scores.argsort(descending=True, stable=True).tolist():
-        box, score = boxes[nonempty][index].tolist(), float(scores[index])
+        score, (x0, y0, x1, y1) = float(scores[index]), places[index].tolist()
         if given is None and not score > config.box.score_threshold:
             continue
-        x, y = int(box[0]), int(box[1])
-        w, h = max(int(box[2] - box[0]), 1), max(int(box[3] - box[1]), 1)
-        persons.append(Person(tuple(box), score, x, y, w, h, charts_to_iuv(maps, index, w, h)))
+        w, h = max(int(x1 - x0), 1), max(int(y1 - y0), 1)
+        persons.append(Person(tuple(boxes[index].tolist()), score, int(x0), int(y0), w, h, charts_to_iuv(maps, index, w, h)))
     return persons

@@ -76,6 +76,7 @@ class DensePoseHead:
     coarse_channels: int = 15
     parts: int = 24  # fine, u and v have parts + 1 channels, channel 0 is background
     embedding_channels: int = 16
+    margin: float = 0.0  # that a map shows around the detected box, in box sides: detected boxes cut into heads and feet
     sure_from: float = 0.0  # certainty of a person's map below which the score falls in proportion; 0: it never does
 
 

@@ -123,7 +123,7 @@ def _densepose_terms(model: ParsingRCNN, batch: Batch, sampling: Sampling, trunk
         chosen = torch.cat([chosen, torch.randint(len(boxes), (sampling.people - len(chosen),))])
     chosen = chosen.to(boxes.device)
     scenes, boxes, ids, uv_weight = scenes[chosen], boxes[chosen], ids[chosen], uv_weight[chosen]
-    rois = targets.jitter(boxes, sampling.jitter, height, width)
+    rois = targets.jitter(box_code.widened(boxes, model.config.densepose.margin), sampling.jitter, height, width)
     output = model.densepose_head(pool_densepose_features(model.config, trunk.features, rois, scenes))
     wanted = targets.densepose_targets(batch.labels, scenes, rois, ids, output.fine.shape[-1])
     return losses.densepose_losses(*(maps.float() for maps in output), wanted, uv_weight)

@@ -53,6 +53,12 @@ impl Rect {
         Self::new(self.x0 + x, self.y0 + y, self.x1 + x, self.y1 + y)
     }
 
+    /// Each edge moved out by `margin`, a share of the box's width or height.
+    pub fn widened(&self, margin: f32) -> Self {
+        let (x, y) = (margin * self.width(), margin * self.height());
+        Self::new(self.x0 - x, self.y0 - y, self.x1 + x, self.y1 + y)
+    }
+
     pub fn scaled(&self, x: f32, y: f32) -> Self {
         Self::new(self.x0 * x, self.y0 * y, self.x1 * x, self.y1 * y)
     }
@@ -108,6 +114,11 @@ mod tests {
 
     fn scored(x0: f32, y0: f32, x1: f32, y1: f32, score: f32) -> Scored {
         Scored { rect: Rect::new(x0, y0, x1, y1), score }
+    }
+
+    #[test]
+    fn widening_moves_every_edge_out() {
+        assert_eq!(Rect::new(10.0, 20.0, 30.0, 60.0).widened(0.1), Rect::new(8.0, 16.0, 32.0, 64.0));
     }
 
     #[test]

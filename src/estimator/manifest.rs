@@ -137,6 +137,9 @@ pub struct DensePoseHead {
     /// Outputs (N, 25, h, w) of chart coordinates.
     pub u: String,
     pub v: String,
+    /// How far a map reaches beyond the detected box on each side, in box sides, 0..=1; 0 where it is not there.
+    #[serde(default)]
+    pub margin: f32,
     /// Certainty of a person's map ([`Charts::certainty`](super::charts::Charts::certainty)), 0..=1, below which the score
     /// falls in proportion; 0 where the score is the box head's alone.
     #[serde(default)]
@@ -321,6 +324,7 @@ impl DensePoseHead {
 
     fn check(&self, manifest: &Manifest) -> Check {
         self.pooler.check(manifest).map_err(inside("densepose_head"))?;
+        fraction("margin", self.margin).map_err(inside("densepose_head"))?;
         fraction("sure_from", self.sure_from).map_err(inside("densepose_head"))?;
         unique("densepose_head outputs", [&self.coarse, &self.fine, &self.u, &self.v])
     }

@@ -204,11 +204,14 @@ impl Estimator {
             tracker.follow(&found, threshold, (size.width, size.height))
         });
 
-        let placed = people.iter().filter_map(|p| Some((p, PixelBox::new(&p.rect, size, width, height)?)));
-        let (people, places): (Vec<&Followed>, Vec<PixelBox>) = placed.unzip();
-        let boxes: Vec<Rect> = people.iter().map(|p| p.rect).collect();
-        let memory = &*tracker;
         let head = &manifest.densepose_head;
+        let margin = if given { 0.0 } else { head.margin };
+        let placed = people.iter().filter_map(|person| {
+            let rect = person.rect.widened(margin).clipped(size.width as f32, size.height as f32);
+            Some((person, (rect, PixelBox::new(&rect, size, width, height)?)))
+        });
+        let (people, (boxes, places)): (Vec<&Followed>, (Vec<Rect>, Vec<PixelBox>)) = placed.unzip();
+        let memory = &*tracker;
         let mapped = densepose_head.map(&features, &boxes, timings, |index, charts| {
             let (person, PixelBox { x, y, width, height }) = (people[index], places[index]);
             memory.smoothed(person, charts, |charts| {

@@ -112,6 +112,26 @@ def test_uncertain_maps_lower_the_score(eager):
     assert [p.score for p in given] == [1.0]
 
 
+def test_maps_reach_beyond_the_detected_box(eager):
+    picture = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    tight = inference.estimate(eager, picture)
+    config = eager.config
+    try:
+        eager.config = replace(config, densepose=replace(config.densepose, margin=0.1))
+        wide = inference.estimate(eager, picture)
+        given = inference.estimate(eager, picture, np.array([[10.0, 10.0, 60.0, 90.0]]))
+    finally:
+        eager.config = config
+    assert tight and [p.box for p in wide] == [p.box for p in tight]
+    for person in wide:
+        (x0, y0, x1, y1), (height, width) = person.box, picture.shape[:2]
+        x, y = 0.1 * (x1 - x0), 0.1 * (y1 - y0)
+        expected = [max(x0 - x, 0), max(y0 - y, 0), min(x1 + x, width), min(y1 + y, height)]
+        found = [person.x, person.y, person.x + person.w, person.y + person.h]
+        assert np.abs(np.subtract(found, expected)).max() <= 2, "to what rounding down takes away"
+    assert [(p.x, p.y, p.w, p.h) for p in given] == [(10, 10, 50, 80)]
+
+
 @pytest.fixture(scope="module")
 def eager():
     """A tiny network that reports persons whatever it sees."""

@@ -20,11 +20,11 @@ CONFIGS = {
             # The ImageNet weights come from TensorFlow's EfficientNet-Lite and were trained with these.
             input=Input(mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), short_side=256),
             rpn=Rpn(separable=True, post_nms_topk=30),
-            # At 0.5, boxes of half a body stay beside that of the whole.
-            box=BoxHead(nms_threshold=0.3),
+            # At 0.3 who stands close to somebody is lost, at 0.5 boxes of half a body stay beside that of the whole.
+            box=BoxHead(nms_threshold=0.4),
             # Half of what is no person has less certain maps, but one in a hundred people. Without a margin, two in
             # five heads and feet are cut off flat at the border of the map.
-            densepose=DensePoseHead(separable=True, coarse_channels=2, hourglass=96, margin=0.03, sure_from=0.35),
+            densepose=DensePoseHead(separable=True, coarse_channels=2, hourglasses=(96, 72), margin=0.03, sure_from=0.35),
         ),
         Config(
             name="tiny",

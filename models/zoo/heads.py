@@ -100,7 +100,7 @@ class NormConv(nn.Conv2d):
 
 
 class DensePoseHead(nn.Module):
-    """RoI features (R,C,r,r) -> (R,`channels`,r,r): ASPP, non-local block, hourglass, `body_convs` 3x3 convolutions."""
+    """RoI features (R,C,r,r) -> (R,`channels`,r,r): ASPP, non-local block, hourglasses, `body_convs` 3x3 convolutions."""
 
     def __init__(self, channels: int, config: DensePoseHeadConfig):
         super().__init__()
@@ -110,8 +110,9 @@ class DensePoseHead(nn.Module):
             channels = outputs
         if config.non_local:
             self.NLBlock = NonLocal(channels, config.resolution)
-        if config.hourglass:
-            self.hourglass = Hourglass(channels, config.hourglass, config.resolution)
+        self.hourglasses = [f"hourglass{i}" if i > 1 else "hourglass" for i in range(1, len(config.hourglasses) + 1)]
+        for name, inside in zip(self.hourglasses, config.hourglasses):
+            self.add_module(name, Hourglass(channels, inside, config.resolution))
         self.body_convs = [f"body_conv_fcn{i + 1}" for i in range(config.body_convs)]
         for name in self.body_convs:
             outputs = config.body_channels or channels
@@ -121,7 +122,7 @@ class DensePoseHead(nn.Module):
         _kaiming(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        for name in ("ASPP", "NLBlock", "hourglass"):
+        for name in ("ASPP", "NLBlock", *self.hourglasses):
             x = self._modules[name](x) if name in self._modules else x
         for name in self.body_convs:
             x = F.relu(self.get_submodule(name)(x))

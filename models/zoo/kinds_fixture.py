@@ -116,7 +116,7 @@ KINDS = {
             channels=8,
             box=_BOX,
             densepose=DensePoseHead(
-                resolution=16, dilations=(2, 3, 4), hourglass=6, body_convs=2, confidences=WC2M, coarse_channels=2
+                resolution=16, dilations=(2, 3, 4), hourglasses=(6,), body_convs=2, confidences=WC2M, coarse_channels=2
             ),
         ),
     )

@@ -56,11 +56,11 @@ def answers(model: ParsingRCNN, image: np.ndarray, box: np.ndarray) -> tuple[Ten
     """
     parts, means = [], []
     for tall in TALL:
-        view, there = _view(image, box, tall)
-        images = torch.from_numpy(np.stack([view, view[:, ::-1]]))
+        seen, there = view(image, box, tall)
+        images = torch.from_numpy(np.stack([seen, seen[:, ::-1]]))
         trunk = model.trunk(normalise(images, model.config.input))
         x0, y0, x1, y1 = there
-        rois = torch.tensor([[x0, y0, x1, y1], [view.shape[1] - x1, y0, view.shape[1] - x0, y1]], dtype=torch.float32)
+        rois = torch.tensor([[x0, y0, x1, y1], [seen.shape[1] - x1, y0, seen.shape[1] - x0, y1]], dtype=torch.float32)
         maps = model.densepose_head(pool_densepose_features(model.config, trunk.features, rois, torch.tensor([0, 1])))
         background = maps.coarse.softmax(1)[:, :1]
         fine = maps.fine[:, 1:].softmax(1) * (1 - background)
@@ -72,16 +72,16 @@ def answers(model: ParsingRCNN, image: np.ndarray, box: np.ndarray) -> tuple[Ten
     return torch.cat(parts), probability, u, v
 
 
-def _view(image: np.ndarray, box: np.ndarray, tall: float) -> tuple[np.ndarray, list[float]]:
+def view(image: np.ndarray, box: np.ndarray, tall: float) -> tuple[np.ndarray, list[float]]:
     """The surroundings of a box, whose longer side becomes ``tall``, sides multiples of 32; and the box in it."""
     x0, y0, x1, y1 = box
     scale = tall / max(x1 - x0, y1 - y0)
     wide, high = ((b - a) * (1 + 2 * MARGIN) * scale for a, b in ((x0, x1), (y0, y1)))
     size = tuple(math.ceil(side / 32) * 32 for side in (high, wide))
     matrix = view_matrix(scale, 0.0, ((x0 + x1) / 2, (y0 + y1) / 2), (size[1] / 2, size[0] / 2))
-    view, _, _ = warp(image, np.zeros(image.shape, np.uint8), matrix, size)
+    seen, _, _ = warp(image, np.zeros(image.shape, np.uint8), matrix, size)
     left, top = matrix @ (x0, y0, 1)
-    return view, [left, top, left + (x1 - x0) * scale, top + (y1 - y0) * scale]
+    return seen, [left, top, left + (x1 - x0) * scale, top + (y1 - y0) * scale]
 
 
 def _mirrored(maps: Tensor) -> Tensor:
@@ -93,16 +93,21 @@ def _mirrored(maps: Tensor) -> Tensor:
     return maps[:, torch.from_numpy(MIRRORED[: PARTS + 1].astype(np.int64))]
 
 
+def per_pixel(views: tuple[Tensor, Tensor, Tensor, Tensor], size: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """`answers` for each pixel of a box of ``size`` (height, width): probability, part, whether all views agree, u and v."""
+    each, *means = views
+    probability, u, v = (F.interpolate(m[None], size, mode="bilinear", align_corners=False)[0] for m in means)
+    sure, part = probability.max(0)
+    agreed = F.interpolate((each == each[0]).all(0).float()[None, None], size, mode="nearest")[0, 0] > 0
+    u, v = (m.gather(0, part[None])[0].clamp(0, 1) for m in (u, v))
+    return tuple(t.numpy() for t in (sure, part, agreed, u, v))
+
+
 def completed(label: np.ndarray, number: int, box: np.ndarray, views: tuple[Tensor, Tensor, Tensor, Tensor]) -> np.ndarray:
     """Label (h, w, 4), as in `augment`, with the gaps of the person ``number`` in ``box`` filled from `answers`."""
     x0, y0, x1, y1 = (int(v) for v in box)
     size = (y1 - y0, x1 - x0)
-    each, *means = views
-    probability, u, v = (F.interpolate(m[None], size, mode="bilinear", align_corners=False)[0] for m in means)
-    sure, part = probability.max(0)
-    agreed = F.interpolate(((each == each[0]).all(0)).float()[None, None], size, mode="nearest")[0, 0] > 0
-    u, v = (m.gather(0, part[None])[0] for m in (u, v))
-    sure, part, agreed, u, v = (t.numpy() for t in (sure, part, agreed, u, v))
+    sure, part, agreed, u, v = per_pixel(views, size)
     result = label.copy()
     cells = result[y0:y1, x0:x1]
     own = cells[..., 3] == number
@@ -111,7 +116,7 @@ def completed(label: np.ndarray, number: int, box: np.ndarray, views: tuple[Tens
     filled = own & agreed & (sure >= SURE) & (cells[..., 0] == IGNORE) & ((part > 0) | outside)
     doubtful = own & agreed & (sure >= CERTAIN) & (cells[..., 0] != IGNORE) & (cells[..., 0] != part)
     body = part > 0
-    answer = np.dstack([part, *(np.round(255 * np.clip(m, 0, 1)) * body for m in (u, v))]).astype(np.uint8)
+    answer = np.dstack([part, *(np.round(255 * m) * body for m in (u, v))]).astype(np.uint8)
     cells[..., :3][filled] = answer[filled]
     cells[..., :3][doubtful] = (IGNORE, 0, 0)
     cells[..., 3][filled & ~body] = 0

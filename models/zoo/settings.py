@@ -67,7 +67,7 @@ class DensePoseHead:
     pooled_branch: bool = True  # whether the ASPP has one for the mean of the RoI
     aspp_channels: int | None = None  # that the ASPP puts out; None: as many as the neck's
     non_local: bool = False  # an embedded-Gaussian non-local block after the ASPP
-    hourglass: int = 0  # channels at the waist of an hourglass before the body's convolutions; 0: none
+    hourglasses: tuple[int, ...] = ()  # channels at the waist of each before the body's convolutions
     body_convs: int = 4
     body_channels: int | None = None  # None: as many as the neck's
     upsampling: int = 1  # bilinear, of what the transposed convolutions put out

@@ -90,7 +90,7 @@ def test_another_networks_run_is_not_continued(collection, tmp_path):
 
 def test_a_network_can_grow(collection, tmp_path, monkeypatch):
     tiny = get_config("tiny")
-    grown = replace(tiny, name="grown", densepose=replace(tiny.densepose, hourglass=8))
+    grown = replace(tiny, name="grown", densepose=replace(tiny.densepose, hourglasses=(8,)))
     monkeypatch.setitem(CONFIGS, "grown", grown)
     with pytest.raises(checkpoint.CheckpointError, match="missing: roi_heads.densepose_head.hourglass.*--grow"):
         train.Trainer(options(config="grown", steps=1), tmp_path, torch.device("cpu")).begin(start(tmp_path))

@@ -37,6 +37,7 @@ DRESSED_SHARE = 0.5  # of all pictures show somebody in other clothes
 STUDIO_SHARE = 0.2  # of the scenes show people before a backdrop instead of where they were
 PASTED_SHARE = 0.33  # have further people pasted in
 HIDDEN_SHARE = 0.2  # have things in front of people
+FURNISHED_SHARE = 0.3  # have things behind people
 FAR_TURNED_SHARE = 0.05  # of the views lie on their side or stand on their head, as acrobats and sleepers do
 SMALLEST_SIDE = 10  # a person with a shorter box side is nobody one could learn from
 SMALLEST_VISIBLE = 0.08  # nor is one of whom less than this share is seen
@@ -237,8 +238,10 @@ class Canvas:
             self.uv_weight.append(picture.uv_weight)
             self.full_area.append(zoom * np.count_nonzero(picture.label[..., 3] == number))
 
-    def cover(self, mask: np.ndarray, image: np.ndarray) -> None:
-        """Puts something that is no person in front: ``image`` where ``mask``."""
+    def cover(self, mask: np.ndarray, image: np.ndarray, behind: bool = False) -> None:
+        """Puts something that is no person in front, or ``behind`` whoever may be there: ``image`` where ``mask``."""
+        if behind:
+            mask = mask & (self.label[..., 3] == 0)
         self.image[mask] = image[mask]
         self.label[mask] = 0
 
@@ -334,7 +337,7 @@ def _drawn(entries: list[Entry], cumulative: np.ndarray, rng: np.random.Generato
 
 
 def compose(collection: Collection, size: tuple[int, int], rng: np.random.Generator) -> Scene:
-    """One augmented scene of ``size`` (height, width): picture, mosaic or studio, people pasted in, things in front."""
+    """One augmented scene of ``size`` (height, width): picture, mosaic or studio, people pasted in, things behind and in front."""
     height, width = size
     if rng.random() < STUDIO_SHARE:
         canvas = _in_studio(_maybe_mirrored(collection.draw(rng), rng), size, rng)
@@ -352,9 +355,10 @@ def compose(collection: Collection, size: tuple[int, int], rng: np.random.Genera
             if view is None:
                 view = _view(picture, window, rng, anywhere=True)
             canvas.place(picture, view, window, cut_out=True)
-    if rng.random() < HIDDEN_SHARE:
-        for _ in range(int(rng.integers(1, 3))):
-            canvas.cover(*thing(collection.background(size, rng), rng))
+    for share, behind in ((FURNISHED_SHARE, True), (HIDDEN_SHARE, False)):
+        if rng.random() < share:
+            for _ in range(int(rng.integers(1, 3))):
+                canvas.cover(*thing(collection.background(size, rng), rng), behind)
     scene = canvas.finish()
     scene.image = augment.photograph(scene.image, rng)
     return scene

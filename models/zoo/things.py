@@ -1,6 +1,7 @@
-"""Things that are nobody, to be put in front of people: flat shapes, and solids as a lathe turns them.
+"""Things that are nobody, to be put in front of people or behind them: flat shapes, solids as a lathe turns them, cloth.
 
-Upright solids (bottles, lamps, pillars, a rocket) are what a detector that saw few pictures without people takes for them.
+Upright solids (bottles, lamps, pillars, a rocket) and hanging cloth (flags, curtains, coats on a rack) are what a detector
+that saw few pictures without people takes for them.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from . import augment
 
 def thing(view: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Mask (h, w) and picture (h, w, 3) of a thing somewhere in a scene of ``view``'s size, which may cover it."""
-    if rng.random() < 0.5:
+    kind = rng.random()
+    if kind < 0.35:
         return _flat(view.shape[:2], rng), view
-    return _solid(view, rng)
+    if kind < 0.7:
+        return _solid(view, rng)
+    return _cloth(view, rng)
 
 
 def _flat(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -51,6 +55,38 @@ def _solid(view: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.n
     light = 0.45 + 0.65 * np.clip(facing * math.cos(sun) + across * math.sin(sun), 0, None)
     light += rng.uniform(0, 0.6) * np.clip(facing * math.cos(sun / 2) + across * math.sin(sun / 2), 0, 1) ** 30  # gloss
     picture = np.clip(_surface(tall, wide, view, rng) * light[..., None], 0, 255).astype(np.uint8)
+    return _somewhere(inside, picture, (height, width), rng)
+
+
+def _cloth(view: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Striped, plain or printed cloth that hangs in folds, wider or narrower at its lower end."""
+    height, width = view.shape[:2]
+    tall = max(16, round(height * rng.uniform(0.3, 1.1)))
+    wide = max(12, round(tall * rng.uniform(0.2, 0.7)))
+    y, x = np.meshgrid(np.linspace(0, 1, tall, dtype=np.float32), np.linspace(-1, 1, wide, dtype=np.float32), indexing="ij")
+    half = 1 - rng.uniform(0, 0.6) * (y if rng.random() < 0.5 else 1 - y) ** rng.uniform(0.5, 2)
+    across = x / half
+    fold, light = np.zeros_like(x), np.ones_like(x)
+    for _ in range(int(rng.integers(1, 4))):
+        folds, phase, lean = rng.uniform(2, 12), rng.uniform(0, 2 * math.pi), rng.normal(0, 2)
+        wave = folds * across + lean * y + phase
+        depth = rng.uniform(0.1, 0.5)
+        fold += depth / folds * np.sin(wave)
+        light += 0.6 * depth * np.cos(wave)
+    paint = _surface(wide, tall, view, rng).swapaxes(0, 1) if rng.random() < 0.5 else _surface(tall, wide, view, rng)
+    slant = rng.normal(0, 0.3)
+    at = ((across + fold + slant * y + 1) / 2 * (wide - 1)).astype(np.float32)
+    down = ((y + 0.3 * fold) * (tall - 1)).astype(np.float32)
+    picture = cv2.remap(paint, at, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101) * light[..., None]
+    inside = ((abs(across) < 1) & (y < 1 + fold - abs(fold).max())).astype(np.uint8) * 255
+    return _somewhere(inside, np.clip(picture, 0, 255).astype(np.uint8), (height, width), rng)
+
+
+def _somewhere(
+    inside: np.ndarray, picture: np.ndarray, size: tuple[int, int], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mask and picture of ``size`` (height, width) that show a thing, nearly upright; ``inside``: where its own picture is it."""
+    (tall, wide), (height, width) = inside.shape, size
     target = (rng.uniform(0, width), rng.uniform(0.2, 0.9) * height)
     matrix = augment.view_matrix(1.0, rng.normal(0, 6), (wide / 2, tall / 2), target)
     picture = cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -78,6 +114,8 @@ def _profile(tall: int, rng: np.random.Generator) -> np.ndarray:
 def _surface(tall: int, wide: int, view: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Paint of one colour, in bands, or with a picture; (tall, wide, 3) float32."""
     colours = rng.uniform(10, 250, (int(rng.integers(1, 6)), 3)).astype(np.float32)
+    grey = colours.mean(axis=1, keepdims=True)
+    colours = grey + rng.uniform(0, 1, grey.shape).astype(np.float32) * (colours - grey)
     if rng.random() < 0.3:
         return cv2.resize(view, (wide, tall), interpolation=cv2.INTER_AREA).astype(np.float32)
     borders = np.sort(rng.uniform(0, tall, len(colours) - 1))

@@ -4,7 +4,7 @@ import numpy as np
 
 from zoo import data
 from zoo.tests.test_data import write_picture
-from zoo.things import _profile, _solid, thing
+from zoo.things import _cloth, _profile, _solid, thing
 
 
 def test_things_cover_a_part_of_the_scene():
@@ -30,6 +30,33 @@ def test_solids_are_round():
         if len(row) > 12:
             shaded += np.ptp(picture[100, row].astype(int).max(axis=-1)) > 20
     assert shaded > 5
+
+
+def test_cloth_hangs_in_folds():
+    """Light goes up and down across; its picture reaches wherever its mask does."""
+    rng = np.random.default_rng(4)
+    view = np.full((200, 240, 3), 128, np.uint8)
+    waves = 0
+    for _ in range(40):
+        mask, picture = _cloth(view, rng)
+        assert mask.shape == view.shape[:2] and picture.shape == view.shape and picture.dtype == np.uint8
+        row = np.flatnonzero(mask[100])
+        if len(row) > 20:
+            light = np.diff(picture[100, row].astype(int).sum(axis=-1))
+            waves += np.count_nonzero(np.diff(np.sign(light[light != 0]))) >= 2
+    assert waves > 5
+
+
+def test_things_behind_leave_people_as_they_are(tmp_path):
+    picture = data.load(data.read_index(write_picture(tmp_path))[0])
+    canvas = data.Canvas.over(np.zeros((200, 300, 3), np.uint8))
+    canvas.place(picture, np.array([[1.0, 0, 110], [0, 1.0, 40]]), (0, 0, 300, 200))
+    before, people = canvas.label.copy(), canvas.label[..., 3] > 0
+    red = np.full(canvas.image.shape, (255, 0, 0), np.uint8)
+    seen = canvas.image.copy()
+    canvas.cover(np.ones(people.shape, bool), red, behind=True)
+    assert (canvas.label[people] == before[people]).all() and (canvas.image[people] == seen[people]).all()
+    assert (canvas.image[~people] == (255, 0, 0)).all() and (canvas.label[~people] == 0).all()
 
 
 def test_profiles_fill_their_width():

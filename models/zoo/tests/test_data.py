@@ -114,6 +114,20 @@ def test_people_hidden_behind_others_are_not_positives(tmp_path):
     assert (sliver[0], sliver[3]) == (IGNORE, SOMEBODY)
 
 
+def test_pieces_of_people_need_a_head(tmp_path):
+    """A fifth of a body is somebody with the head in it, and open without."""
+    for head in (False, True):
+        picture = data.load(data.read_index(write_picture(tmp_path))[0])
+        picture.label[10:110, 20:60, 0] = 2
+        picture.label[10:15, 20:60, 0] = 23 if head else 2
+        canvas = data.Canvas.over(np.zeros((120, 80, 3), np.uint8))
+        canvas.place(picture, np.array([[1.0, 0, 0], [0, 1, 0]]), (0, 0, 80, 120))
+        canvas.cover(np.arange(120)[:, None].repeat(80, 1) >= 30, np.zeros((120, 80, 3), np.uint8))
+        scene = canvas.finish()
+        assert len(scene.boxes) == head
+        assert scene.label[20, 30, 3] == (1 if head else SOMEBODY)
+
+
 def test_batches_are_a_function_of_seed_and_number(tmp_path):
     collection = data.Collection([write_picture(tmp_path)])
     one, two = (data.SceneBatches(collection, 2, seed=5)[3] for _ in range(2))

@@ -16,20 +16,18 @@ import argparse
 import collections
 import json
 import math
-import multiprocessing
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from zoo import boxes as box_ops
-from zoo import checkpoint, data
+from zoo import data, labelling
 from zoo.augment import IGNORE, PARTS, UNKNOWN
+from zoo.metrics import box_iou
 from zoo.network import ParsingRCNN
 from zoo.outline import sharpened
 from zoo.pictures import write_picture
@@ -98,7 +96,7 @@ def found(model: ParsingRCNN, picture: data.Picture, candidates) -> list[tuple[l
             continue
         box, likely = judged(model, picture.image, box)
         box = np.r_[np.floor(box[:2]), np.ceil(box[2:])]
-        if likely < PERSON or not _large(box) or any(_iou(box, other) > APART for other in taken):
+        if likely < PERSON or not _large(box) or _overlap(box, taken).max(initial=0) > APART:
             continue
         label = marked(picture.image, picture.label, box, answers(model, picture.image, box))
         if label is None or (tight := data.person_box(label, 1)) is None:
@@ -114,32 +112,26 @@ def _large(box: np.ndarray) -> bool:
     return min(sides) >= LEAST_SIDES[0] and max(sides) >= LEAST_SIDES[1]
 
 
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    inter = np.prod(np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None))
-    return float(inter / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - inter))
+def _overlap(box, others) -> np.ndarray:
+    """(n,) IoU of a box with others, of which there may be none."""
+    return box_iou(np.array([box]), np.array(others).reshape(-1, 4))[0]
 
 
-def _open(path: Path) -> None:
-    global _model
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    _model = checkpoint.load(path).to(memory_format=torch.channels_last)
-
-
-def _work(job: tuple[data.Entry, dict, Path]) -> list[dict]:
+def _work(model: ParsingRCNN, job: tuple[data.Entry, dict, Path]) -> list[dict]:
     entry, record, out = job
-    return written(entry, record, out, found(_model, data.load(entry), entry.ignore_boxes))
+    return written(entry, record, out, found(model, data.load(entry), entry.ignore_boxes))
 
 
 def written(entry: data.Entry, record: dict, out: Path, people: list[tuple[list[int], np.ndarray, float]]) -> list[dict]:
     """Writes the labels of those `found` in a picture; returns their index entries, which begin with the picture's ``record``."""
     records = []
+    everybody = [*entry.boxes, *entry.ignore_boxes]
     for number, (box, label, share) in enumerate(people, 1):
         name = f"{entry.image.stem}.{number}.iuv.png"
         whose = (label[..., 3] == 1).astype(np.uint8)
         write_picture(out / name, label[..., :3])
         write_picture(out / name.replace(".iuv.", ".person."), whose)
-        others = [list(map(int, other)) for other in (*entry.boxes, *entry.ignore_boxes) if _iou(np.array(other), np.array(box)) < 0.5]
+        others = [list(map(int, other)) for other, overlap in zip(everybody, _overlap(box, everybody)) if overlap < 0.5]
         records.append(
             record
             | {"iuv": name, "person": name.replace(".iuv.", ".person."), "boxes": [box], "ignore_boxes": others}
@@ -150,45 +142,22 @@ def written(entry: data.Entry, record: dict, out: Path, people: list[tuple[list[
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        "python -m zoo.passersby", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="a data folder (format: see zoo/data.py)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write or continue")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (one per core)")
-    args = parser.parse_args(arguments)
-    try:
-        _label_folder(args)
-    except (checkpoint.CheckpointError, data.DataError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return labelling.command("zoo.passersby", __doc__, _label_folder, arguments)
 
 
 def _label_folder(args: argparse.Namespace) -> None:
-    checkpoint.load(args.checkpoint)  # what is wrong with it is reported here, not by every worker
-    entries = data.read_index(args.photos)
-    if args.out.resolve() == args.photos.resolve():
-        raise data.DataError(f"{args.out}: holds the labels it begins with; choose another folder for --out")
-    records = map(json.loads, (args.photos / "index.jsonl").read_text().splitlines())
-    args.out.mkdir(parents=True, exist_ok=True)
+    pictures = labelling.begin(args)
     index, log = args.out / "index.jsonl", args.out / "seen.txt"
     done = set(log.read_text().splitlines()) if log.exists() else set()
     jobs = []
-    for entry, record in zip(entries, records):
+    for entry, record in pictures:
         if entry.split == "val" or not entry.ignore_boxes or entry.image.name in done:
             continue
         record["file"] = os.path.relpath(args.photos / record["file"], args.out)
         jobs.append((entry, record, args.out))
     views = collections.Counter()
-    fresh = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads as locks that nobody opens
-    with (
-        index.open("a") as lines,
-        log.open("a") as seen,
-        ProcessPoolExecutor(args.workers, fresh, initializer=_open, initargs=(args.checkpoint,)) as pool,
-    ):
-        for number, (job, people) in enumerate(zip(jobs, pool.map(_work, jobs, chunksize=4)), 1):
+    with index.open("a") as lines, log.open("a") as seen:
+        for number, (job, people) in enumerate(zip(jobs, labelling.by_workers(_work, jobs, args)), 1):
             lines.writelines(json.dumps(person) + "\n" for person in people)
             lines.flush()
             print(job[0].image.name, file=seen, flush=True)

@@ -20,10 +20,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import multiprocessing
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -32,7 +30,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zoo import checkpoint, data
+from zoo import data, labelling
 from zoo.augment import FLIPS_U, FLIPS_V, IGNORE, MIRRORED, PARTS, labelled, view_matrix, warp
 from zoo.network import ParsingRCNN
 from zoo.outline import sharpened
@@ -135,18 +133,11 @@ def relabel(model: ParsingRCNN, entry: data.Entry) -> tuple[np.ndarray, np.ndarr
     return picture.label, after
 
 
-def _open(path: Path) -> None:
-    global _model
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    _model = checkpoint.load(path).to(memory_format=torch.channels_last)
-
-
-def _work(job: tuple[data.Entry, dict, Path]) -> tuple[dict, np.ndarray]:
+def _work(model: ParsingRCNN, job: tuple[data.Entry, dict, Path]) -> tuple[dict, np.ndarray]:
     """Writes a picture's new label; returns its index entry and how many of a person's pixels were open, are open,
     became doubtful, and how many there are."""
     entry, record, out = job
-    before, after = relabel(_model, entry)
+    before, after = relabel(model, entry)
     write_picture(out / entry.iuv.name, after[..., :3])
     person = labelled(before[..., 3])
     opened = [(label[..., 0] == IGNORE) & person for label in (before, after)]
@@ -157,34 +148,16 @@ def _work(job: tuple[data.Entry, dict, Path]) -> tuple[dict, np.ndarray]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        "python -m zoo.relabel", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="a data folder (format: see zoo/data.py)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write or continue")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (one per core)")
-    args = parser.parse_args(arguments)
-    try:
-        _relabel_folder(args)
-    except (checkpoint.CheckpointError, data.DataError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return labelling.command("zoo.relabel", __doc__, _relabel_folder, arguments)
 
 
 def _relabel_folder(args: argparse.Namespace) -> None:
-    checkpoint.load(args.checkpoint)  # what is wrong with it is reported here, not by every worker
-    entries = data.read_index(args.photos)
-    if args.out.resolve() == args.photos.resolve():
-        raise data.DataError(f"{args.out}: would overwrite the labels it begins with; choose another folder for --out")
-    records = map(json.loads, (args.photos / "index.jsonl").read_text().splitlines())
-    args.out.mkdir(parents=True, exist_ok=True)
+    pictures = labelling.begin(args)
     index = args.out / "index.jsonl"
     done = {json.loads(line)["file"] for line in index.read_text().splitlines()} if index.exists() else set()
     jobs = []
     with index.open("a") as lines:
-        for entry, record in zip(entries, records):
+        for entry, record in pictures:
             for key in ("file", "iuv", "person"):
                 if record.get(key):
                     record[key] = os.path.relpath(args.photos / record[key], args.out)
@@ -195,19 +168,17 @@ def _relabel_folder(args: argparse.Namespace) -> None:
             else:
                 jobs.append((entry, record, args.out))
         total = np.zeros(4)
-        fresh = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads as locks that nobody opens
-        with ProcessPoolExecutor(args.workers, fresh, initializer=_open, initargs=(args.checkpoint,)) as pool:
-            for number, (record, counts) in enumerate(pool.map(_work, jobs, chunksize=4), 1):
-                lines.write(json.dumps(record) + "\n")
-                lines.flush()
-                total += counts
-                if number % 100 == 0 or number == len(jobs):
-                    before, after, doubtful, pixels = total.clip(min=[0, 0, 0, 1])
-                    print(
-                        f"{number}/{len(jobs)} pictures; open {before / pixels:.1%} -> {after / pixels:.1%} of the "
-                        f"people's pixels, of them {doubtful / pixels:.1%} were called differently",
-                        flush=True,
-                    )
+        for number, (record, counts) in enumerate(labelling.by_workers(_work, jobs, args), 1):
+            lines.write(json.dumps(record) + "\n")
+            lines.flush()
+            total += counts
+            if number % 100 == 0 or number == len(jobs):
+                before, after, doubtful, pixels = total.clip(min=[0, 0, 0, 1])
+                print(
+                    f"{number}/{len(jobs)} pictures; open {before / pixels:.1%} -> {after / pixels:.1%} of the "
+                    f"people's pixels, of them {doubtful / pixels:.1%} were called differently",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

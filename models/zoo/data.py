@@ -26,15 +26,19 @@ from torch.utils.data import DataLoader, Dataset
 
 from . import augment
 from .augment import IGNORE, MAX_PEOPLE, PARTS, SOMEBODY, UNKNOWN
-from .dressed import dressed
+from .dressed import TORSO, UPPER_LEGS, dressed
 from .studio import backdrop, shadow
 from .things import thing
 from .turned import turned
 
-TEACHER_UV_WEIGHT = 0.2  # teacher U, V are off by 0.07 on average, rendered ones are exact; at 0.05 arms got worse
+# The teacher's U, V are drawn to the middle of each part (across the torso, V changes by 0.68 of its width where the official
+# model has 0.85 and renders 0.82) and those of the feet are reversed; of the parts below, renders know less than it does.
+TEACHER_UV_WEIGHT = 0.2
+TEACHER_UV_PARTS = (3, 4, 15, 16, 17, 18, 23, 24)  # hands, upper arms, head
 TURNED_SHARE = 0.25  # of the photographs from the front are shown as backs
 DRESSED_SHARE = 0.5  # of all pictures show somebody in other clothes
 STUDIO_SHARE = 0.2  # of the scenes show people before a backdrop instead of where they were
+ALIKE_SHARE = 0.3  # of these backdrops have the colour of somebody's clothes
 PASTED_SHARE = 0.33  # have further people pasted in
 HIDDEN_SHARE = 0.2  # have things in front of people
 FURNISHED_SHARE = 0.4  # have things behind people
@@ -75,12 +79,12 @@ class Picture:
     image: np.ndarray
     label: np.ndarray
     people: int
-    uv_weight: float
+    uv_weight: np.ndarray  # (25,): how far U, V of each part are to be trusted
 
 
 @dataclass
 class Scene:
-    """A finished training picture: image (H, W, 3), label (H, W, 4), and row per person: box, value of P, weight of U, V."""
+    """A finished training picture: image (H, W, 3), label (H, W, 4), and row per person: box, value of P, weights (25,) of U, V by part."""
 
     image: np.ndarray
     label: np.ndarray
@@ -162,8 +166,14 @@ def load(entry: Entry) -> Picture:
         image=image,
         label=np.dstack([iuv, person]),
         people=len(entry.boxes),
-        uv_weight=1.0 if entry.synthetic else TEACHER_UV_WEIGHT,
+        uv_weight=_uv_weight(exact=entry.synthetic),
     )
+
+
+def _uv_weight(exact: bool) -> np.ndarray:
+    if exact:
+        return np.ones(PARTS + 1, np.float32)
+    return np.where(np.isin(np.arange(PARTS + 1), TEACHER_UV_PARTS), np.float32(TEACHER_UV_WEIGHT), np.float32(0))
 
 
 def _read(path: Path, flags: int) -> np.ndarray:
@@ -211,7 +221,7 @@ class Canvas:
 
     image: np.ndarray
     label: np.ndarray
-    uv_weight: list[float] = field(default_factory=list)
+    uv_weight: list[np.ndarray] = field(default_factory=list)
     full_area: list[float] = field(default_factory=list)
 
     @classmethod
@@ -267,7 +277,7 @@ class Canvas:
             self.label,
             np.array(boxes, np.float32).reshape(-1, 4),
             np.array(ids, np.int64),
-            np.array(weights, np.float32),
+            np.array(weights, np.float32).reshape(-1, PARTS + 1),
         )
 
 
@@ -371,12 +381,18 @@ def _in_studio(picture: Picture, size: tuple[int, int], rng: np.random.Generator
     """The picture's people before a backdrop, on which they may throw a shadow."""
     window = (0, 0, size[1], size[0])
     view = _view(picture, window, rng)
-    canvas = Canvas.over(backdrop(size, rng))
+    canvas = Canvas.over(backdrop(size, rng, like=_clothes(picture) if rng.random() < ALIKE_SHARE else None))
     if rng.random() < 0.6:
         people = augment.labelled(picture.label[..., 3]).astype(np.uint8)
         canvas.image = shadow(canvas.image, cv2.warpAffine(people, view, window[2:], flags=cv2.INTER_NEAREST), rng)
     canvas.place(picture, view, window, cut_out=True)
     return canvas
+
+
+def _clothes(picture: Picture) -> np.ndarray | None:
+    """The colour (3,) that torsos and legs of the picture mostly have; None where there are none."""
+    worn = picture.image[np.isin(picture.label[..., 0], TORSO + UPPER_LEGS)]
+    return np.median(worn, axis=0) if len(worn) else None
 
 
 def _windows(height: int, width: int, rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
@@ -393,7 +409,7 @@ def _windows(height: int, width: int, rng: np.random.Generator) -> list[tuple[in
 def _maybe_turned(picture: Picture, rng: np.random.Generator) -> Picture:
     """The person from behind where that can be shown; U and V of that side are unknown."""
     behind = turned(picture.image, picture.label, rng)
-    return picture if behind is None else Picture(*behind, picture.people, uv_weight=0.0)
+    return picture if behind is None else Picture(*behind, picture.people, uv_weight=np.zeros(PARTS + 1, np.float32))
 
 
 def _maybe_mirrored(picture: Picture, rng: np.random.Generator) -> Picture:

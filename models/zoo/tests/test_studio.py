@@ -16,6 +16,26 @@ def test_backdrops_are_plain(seed):
     assert across.max() <= 6, "no texture from side to side"
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_backdrop_may_look_like_a_colour(seed):
+    picture = backdrop((60, 40), np.random.default_rng(seed), like=np.array([180.0, 60.0, 90.0]))
+    red, green, blue = (picture[5, :, channel].mean() for channel in range(3))
+    assert red > 1.3 * blue > 1.3 * green and 90 < red <= 255
+
+
+def test_now_and_then_the_backdrop_has_the_colour_of_the_clothes(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "ALIKE_SHARE", 1.0)
+    collection = data.Collection([write_picture(tmp_path)])
+    picture = data.load(collection.photos[0])
+    picture.image[:] = (20, 120, 200)
+    picture.label[..., 0][picture.label[..., 0] > 0] = 2
+    canvas = data._in_studio(picture, (96, 64), np.random.default_rng(0))
+    wall = canvas.image[canvas.label[..., 3] == 0].mean(axis=0)
+    assert wall[0] < wall[1] < wall[2], "blue as the clothes"
+    picture.label[..., 0] = 0
+    assert data._clothes(picture) is None
+
+
 def test_shadows_darken_beside_people_only():
     people = np.zeros((80, 60), np.uint8)
     people[20:60, 20:40] = 1

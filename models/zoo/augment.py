@@ -91,6 +91,19 @@ def warp(
     return image, label, covered
 
 
+def own_colours(image: np.ndarray, mask: np.ndarray, border: int = 1) -> np.ndarray:
+    """Picture (h, w, 3), float32, in which what ``mask`` (h, w), 0 or 255, shows has the colours from inside it at its border.
+
+    A border of ``border`` pixels mixes with what was behind; on another background it would be a fringe that gives every
+    outline away.
+    """
+    inside = cv2.erode(mask, np.ones((2 * border + 1,) * 2, np.uint8), borderValue=255)
+    reach = (4 * border + 1,) * 2
+    weight = cv2.blur(inside.astype(np.float32), reach)[..., None]
+    inner = cv2.blur(image * (inside[..., None] / np.float32(255)), reach) * 255 / np.maximum(weight, 1)
+    return np.where((inside == 0)[..., None] & (weight > 1), inner, image.astype(np.float32))
+
+
 def _centred(matrix: np.ndarray) -> np.ndarray:
     """The same map for OpenCV, whose pixel centres lie on whole numbers."""
     matrix = matrix.copy()

@@ -31,8 +31,8 @@ from .studio import backdrop, shadow
 from .things import thing
 from .turned import turned
 
-# The teacher's U, V are drawn to the middle of each part (across the torso, V changes by 0.68 of its width where the official
-# model has 0.85 and renders 0.82) and those of the feet are reversed; of the parts below, renders know less than it does.
+# The teacher's U, V are drawn to the middle of each part (spread of V over the torso's front 0.14; official model 0.17, renders
+# 0.16) and those of the feet are reversed (`zoo.coordinates`). Of the parts below, renders know less than it does.
 TEACHER_UV_WEIGHT = 0.2
 TEACHER_UV_PARTS = (3, 4, 15, 16, 17, 18, 23, 24)  # hands, upper arms, head
 TURNED_SHARE = 0.25  # of the photographs from the front are shown as backs
@@ -236,19 +236,19 @@ class Canvas:
         image, label, seen = augment.warp(picture.image, picture.label, matrix, (y1 - y0, x1 - x0))
         whose = label[..., 3]
         people = augment.labelled(whose)
+        zoom = math.sqrt(abs(np.linalg.det(matrix[:, :2])))
         whose[people] += len(self.uv_weight)
         view, marks = self.image[y0:y1, x0:x1], self.label[y0:y1, x0:x1]
         if cut_out:
             seen = people.astype(np.uint8) * 255
             alpha = cv2.merge([cv2.blur(seen, (3, 3))] * 3).astype(np.float32) / 255.0
-            view[:] = view + (image.astype(np.float32) - view) * alpha + 0.5
+            view[:] = view + (augment.own_colours(image, seen, max(1, round(zoom))) - view) * alpha + 0.5
         else:
             cv2.copyTo(image, seen, view)
         cv2.copyTo(label, seen, marks)
-        zoom = abs(np.linalg.det(matrix[:, :2]))
         for number in range(1, picture.people + 1):
             self.uv_weight.append(picture.uv_weight)
-            self.full_area.append(zoom * np.count_nonzero(picture.label[..., 3] == number))
+            self.full_area.append(zoom**2 * np.count_nonzero(picture.label[..., 3] == number))
 
     def cover(self, mask: np.ndarray, image: np.ndarray, behind: bool = False) -> None:
         """Puts something that is no person in front, or ``behind`` whoever may be there: ``image`` where ``mask``."""

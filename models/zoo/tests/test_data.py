@@ -80,6 +80,21 @@ def test_photograph_keeps_size_and_type():
         assert result.shape == image.shape and result.dtype == np.uint8
 
 
+def test_who_is_cut_out_has_no_fringe_of_the_old_background():
+    image = np.full((40, 30, 3), (0, 255, 0), np.uint8)
+    image[10:30, 8:22] = (200, 40, 40)
+    image[9:31, 7:23][[0, -1]] = (100, 148, 20)  # half cloth, half meadow
+    image[9:31, 7:23][:, [0, -1]] = (100, 148, 20)
+    mask = np.zeros((40, 30), np.uint8)
+    mask[9:31, 7:23] = 255
+    clean = augment.own_colours(image, mask)
+    assert np.allclose(clean[mask > 0], (200, 40, 40), atol=0.1)
+    assert np.array_equal(clean[:6], image[:6]), "far from the border nothing changes"
+    thin = np.zeros((40, 30), np.uint8)
+    thin[:, 5] = 255
+    assert np.array_equal(augment.own_colours(image, thin), image), "what has no inside stays as it is"
+
+
 def test_owner_channel_of_incomplete_photos(tmp_path):
     write_picture(tmp_path, complete=False, ignore_boxes=[[50, 0, 80, 40]])
     picture = data.load(data.read_index(tmp_path)[0])

@@ -27,12 +27,12 @@ from torch import Tensor
 from zoo import boxes as box_ops
 from zoo import data, labelling
 from zoo.augment import IGNORE, PARTS, UNKNOWN
-from zoo.metrics import box_iou
+from zoo.metrics import box_iou, view
 from zoo.network import ParsingRCNN
 from zoo.outline import sharpened
 from zoo.pictures import write_picture
 from zoo.pooling import pool_box_features
-from zoo.relabel import SURE, TALL, answers, per_pixel, view
+from zoo.relabel import SURE, TALL, answers, enlarged, per_pixel
 from zoo.steps import normalise
 
 LEAST_SIDES = (24, 60)  # shorter and longer side of a box that shows enough
@@ -40,13 +40,12 @@ PERSON = 0.7  # least probability that a box shows a person, as the box head see
 APART = 0.3  # greatest IoU with somebody who has labels
 LABELLED = 0.5  # least share of the person that is sure
 LEAST_PIXELS = 500
-MAINLY = 3.0  # times as much of one side of the torso as of the other makes a front or a back
 
 
 @torch.no_grad()
 def judged(model: ParsingRCNN, image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, float]:
     """The box (x0, y0, x1, y1) of a picture (h, w, 3) as the box head puts it, and its probability of a person."""
-    seen, there = view(image, box, TALL[1])
+    seen, there = enlarged(image, box, TALL[1])
     config = model.config
     trunk = model.trunk(normalise(torch.from_numpy(seen[None]), config.input))
     roi = torch.tensor([there], dtype=torch.float32)
@@ -80,10 +79,9 @@ def marked(image: np.ndarray, label: np.ndarray, box: np.ndarray, views: tuple[T
     return sharpened(image, result, 1, box)
 
 
-def facing(parts: np.ndarray) -> str:
-    """Which side of the torso the parts (h, w) of a person show: front, back, or side/unknown."""
-    _, back, front = np.bincount(parts.ravel(), minlength=3)[:3]
-    return "front" if front > MAINLY * back else "back" if back > MAINLY * front else "side/unknown"
+def facing(iuv: np.ndarray) -> str:
+    """What the map (h, w, 3) of a person shows, as an index says it: front, back, or side/unknown."""
+    return shown if (shown := view(iuv)) in ("front", "back") else "side/unknown"
 
 
 def found(model: ParsingRCNN, picture: data.Picture, candidates) -> list[tuple[list[int], np.ndarray, float]]:
@@ -135,7 +133,7 @@ def written(entry: data.Entry, record: dict, out: Path, people: list[tuple[list[
         records.append(
             record
             | {"iuv": name, "person": name.replace(".iuv.", ".person."), "boxes": [box], "ignore_boxes": others}
-            | {"complete": False, "quality": round(math.sqrt(share) * 0.8, 3), "facing": facing(label[..., 0][whose > 0])}
+            | {"complete": False, "quality": round(math.sqrt(share) * 0.8, 3), "facing": facing(np.where(whose[..., None] > 0, label[..., :3], 0))}
             | {"person_px": int((whose & (label[..., 0] != IGNORE)).sum())}
         )  # fmt: skip
     return records

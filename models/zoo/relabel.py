@@ -54,7 +54,7 @@ def answers(model: ParsingRCNN, image: np.ndarray, box: np.ndarray) -> tuple[Ten
     """
     parts, means = [], []
     for tall in TALL:
-        seen, there = view(image, box, tall)
+        seen, there = enlarged(image, box, tall)
         images = torch.from_numpy(np.stack([seen, seen[:, ::-1]]))
         trunk = model.trunk(normalise(images, model.config.input))
         x0, y0, x1, y1 = there
@@ -70,7 +70,7 @@ def answers(model: ParsingRCNN, image: np.ndarray, box: np.ndarray) -> tuple[Ten
     return torch.cat(parts), probability, u, v
 
 
-def view(image: np.ndarray, box: np.ndarray, tall: float) -> tuple[np.ndarray, list[float]]:
+def enlarged(image: np.ndarray, box: np.ndarray, tall: float) -> tuple[np.ndarray, list[float]]:
     """The surroundings of a box, whose longer side becomes ``tall``, sides multiples of 32; and the box in it."""
     x0, y0, x1, y1 = box
     scale = tall / max(x1 - x0, y1 - y0)

@@ -28,13 +28,11 @@ from . import augment
 from .augment import IGNORE, MAX_PEOPLE, PARTS, SOMEBODY, UNKNOWN
 from .dressed import TORSO, UPPER_LEGS, dressed
 from .studio import backdrop, shadow
+from .teacher import corrected
 from .things import thing
 from .turned import turned
 
-# The teacher's U, V are drawn to the middle of each part (spread of V over the torso's front 0.14; official model 0.17, renders
-# 0.16) and those of the feet are reversed (`zoo.coordinates`). Of the parts below, renders know less than it does.
-TEACHER_UV_WEIGHT = 0.2
-TEACHER_UV_PARTS = (3, 4, 15, 16, 17, 18, 23, 24)  # hands, upper arms, head
+TEACHER_UV_WEIGHT = 0.2  # the teacher's U, V are off by 0.07 on average, rendered ones are exact; without them arms and legs got worse
 TURNED_SHARE = 0.25  # of the photographs from the front are shown as backs
 DRESSED_SHARE = 0.5  # of all pictures show somebody in other clothes
 STUDIO_SHARE = 0.2  # of the scenes show people before a backdrop instead of where they were
@@ -79,12 +77,12 @@ class Picture:
     image: np.ndarray
     label: np.ndarray
     people: int
-    uv_weight: np.ndarray  # (25,): how far U, V of each part are to be trusted
+    uv_weight: float
 
 
 @dataclass
 class Scene:
-    """A finished training picture: image (H, W, 3), label (H, W, 4), and row per person: box, value of P, weights (25,) of U, V by part."""
+    """A finished training picture: image (H, W, 3), label (H, W, 4), and row per person: box, value of P, weight of U, V."""
 
     image: np.ndarray
     label: np.ndarray
@@ -166,14 +164,8 @@ def load(entry: Entry) -> Picture:
         image=image,
         label=np.dstack([iuv, person]),
         people=len(entry.boxes),
-        uv_weight=_uv_weight(exact=entry.synthetic),
+        uv_weight=1.0 if entry.synthetic else TEACHER_UV_WEIGHT,
     )
-
-
-def _uv_weight(exact: bool) -> np.ndarray:
-    if exact:
-        return np.ones(PARTS + 1, np.float32)
-    return np.where(np.isin(np.arange(PARTS + 1), TEACHER_UV_PARTS), np.float32(TEACHER_UV_WEIGHT), np.float32(0))
 
 
 def _read(path: Path, flags: int) -> np.ndarray:
@@ -221,7 +213,7 @@ class Canvas:
 
     image: np.ndarray
     label: np.ndarray
-    uv_weight: list[np.ndarray] = field(default_factory=list)
+    uv_weight: list[float] = field(default_factory=list)
     full_area: list[float] = field(default_factory=list)
 
     @classmethod
@@ -277,7 +269,7 @@ class Canvas:
             self.label,
             np.array(boxes, np.float32).reshape(-1, 4),
             np.array(ids, np.int64),
-            np.array(weights, np.float32).reshape(-1, PARTS + 1),
+            np.array(weights, np.float32),
         )
 
 
@@ -326,6 +318,8 @@ class Collection:
             return load(_drawn(self.synthetic, self._synthetic_weights, rng))
         entry = _drawn(self.photos, self._photo_weights, rng)
         picture = load(entry)
+        if not entry.synthetic:
+            picture.label = corrected(picture.label)
         if entry.front and not entry.synthetic and rng.random() < TURNED_SHARE:
             picture = _maybe_turned(picture, rng)
         return picture
@@ -409,7 +403,7 @@ def _windows(height: int, width: int, rng: np.random.Generator) -> list[tuple[in
 def _maybe_turned(picture: Picture, rng: np.random.Generator) -> Picture:
     """The person from behind where that can be shown; U and V of that side are unknown."""
     behind = turned(picture.image, picture.label, rng)
-    return picture if behind is None else Picture(*behind, picture.people, uv_weight=np.zeros(PARTS + 1, np.float32))
+    return picture if behind is None else Picture(*behind, picture.people, uv_weight=0.0)
 
 
 def _maybe_mirrored(picture: Picture, rng: np.random.Generator) -> Picture:

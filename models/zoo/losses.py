@@ -70,7 +70,7 @@ def densepose_losses(
     """DensePose terms of R RoIs on an S x S grid.
 
     ``coarse`` (R, C, S, S) and ``fine`` (R, 25, S, S) are logits, ``u`` and ``v`` (R, 25, S, S) coordinates of which only
-    the channel of the true part is judged; ``uv_weight`` (R, 25) says how far the coordinates of each part are to be trusted.
+    the channel of the true part is judged; ``uv_weight`` (R,) says how far the coordinates are to be trusted.
     """
     part = targets.part
     known = (part != IGNORE).sum().clamp(min=1)
@@ -80,7 +80,7 @@ def densepose_losses(
     }
     body = (part > 0) & (part != IGNORE)
     roi, row, column = torch.nonzero(body, as_tuple=True)
-    weight = uv_weight[roi, part[body]] / max(len(roi), 1)
+    weight = uv_weight[roi] / max(len(roi), 1)
     for name, predicted, wanted in (("u", u, targets.u), ("v", v, targets.v)):
         chosen = predicted[roi, part[body], row, column]
         terms[name] = (F.smooth_l1_loss(chosen, wanted[body], beta=UV_BETA, reduction="none") * weight).sum()

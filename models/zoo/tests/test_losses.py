@@ -20,7 +20,7 @@ def densepose_case(size=4, parts=25):
 
 def test_densepose_terms_of_an_undecided_network():
     truth, maps = densepose_case()
-    terms = losses.densepose_losses(*maps, truth, torch.ones(1, 25))
+    terms = losses.densepose_losses(*maps, truth, torch.ones(1))
     assert math.isclose(terms["coarse"].item(), math.log(2), rel_tol=1e-5)
     assert math.isclose(terms["fine"].item(), math.log(25), rel_tol=1e-5)
     assert math.isclose(terms["u"].item(), 0.5 - losses.UV_BETA / 2, rel_tol=1e-5)
@@ -29,7 +29,7 @@ def test_densepose_terms_of_an_undecided_network():
 
 def test_gradients_reach_known_cells_and_the_true_part_only():
     truth, maps = densepose_case()
-    losses.total(losses.densepose_losses(*maps, truth, torch.ones(1, 25))).backward()
+    losses.total(losses.densepose_losses(*maps, truth, torch.ones(1))).backward()
     coarse, fine, u, _ = (m.grad for m in maps)
     assert not coarse[:, :, 3].any() and not fine[:, :, 3].any()  # ignored row
     assert coarse[:, :, :3].all() and fine[:, :, :3].all()
@@ -40,21 +40,17 @@ def test_gradients_reach_known_cells_and_the_true_part_only():
 
 def test_uv_weight_scales_the_coordinates_only():
     truth, maps = densepose_case()
-    full = losses.densepose_losses(*maps, truth, torch.ones(1, 25))
-    half = losses.densepose_losses(*maps, truth, torch.full((1, 25), 0.5))
+    full = losses.densepose_losses(*maps, truth, torch.ones(1))
+    half = losses.densepose_losses(*maps, truth, torch.full((1,), 0.5))
     assert math.isclose(half["u"].item(), full["u"].item() / 2, rel_tol=1e-6)
     assert half["fine"].item() == full["fine"].item()
-    weight = torch.ones(1, 25)
-    weight[:, 5] = 0  # the one part of the case
-    assert losses.densepose_losses(*maps, truth, weight)["u"] == 0
-    assert losses.densepose_losses(*maps, truth, 1 - weight)["u"] == full["u"]
 
 
 def test_nobody_in_the_scene_gives_zero_not_nan():
     truth, maps = densepose_case()
     truth.part[:] = IGNORE
     none = torch.zeros(0, 4, requires_grad=True)
-    terms = losses.densepose_losses(*maps, truth, torch.ones(1, 25))
+    terms = losses.densepose_losses(*maps, truth, torch.ones(1))
     terms |= losses.rpn_losses(torch.zeros(8, requires_grad=True), torch.zeros(8), none, none)
     terms |= losses.box_losses(torch.zeros(4, 2), torch.ones(4, dtype=torch.long), none, none)
     total = losses.total(terms)
@@ -65,7 +61,7 @@ def test_nobody_in_the_scene_gives_zero_not_nan():
 def test_every_term_has_a_weight():
     truth, maps = densepose_case()
     four = torch.zeros(1, 4)
-    terms = losses.densepose_losses(*maps, truth, torch.ones(1, 25))
+    terms = losses.densepose_losses(*maps, truth, torch.ones(1))
     terms |= losses.rpn_losses(torch.zeros(2), torch.ones(2), four, four + 1)
     terms |= losses.box_losses(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long), four, four + 1)
     assert set(terms) == set(losses.WEIGHTS)
@@ -76,7 +72,7 @@ def test_a_hand_outweighs_background():
     truth, maps = densepose_case()
     truth.part[0, 0], truth.part[0, 1], truth.part[0, 2] = 0, 3, IGNORE
     maps[1].data[:, 3] = 5.0  # sure of a hand everywhere: right in one of the two known rows
-    terms = losses.densepose_losses(*maps, truth, torch.ones(1, 25))
+    terms = losses.densepose_losses(*maps, truth, torch.ones(1))
     wrong = math.log(24 + math.exp(5.0))
     background, hand = losses.PART_WEIGHTS[0], losses.PART_WEIGHTS[3]
     expected = (background * wrong + hand * (wrong - 5.0)) / (background + hand)

@@ -102,10 +102,10 @@ def test_nobody_is_found_twice_or_over_somebody_with_a_label(tmp_path, monkeypat
     model, (image, label) = network(tmp_path), scene()
     monkeypatch.setattr(passersby, "judged", lambda model, image, box: (box, 0.9))
     monkeypatch.setattr(passersby, "answers", lambda model, image, box: half_body())
-    picture = data.Picture(image, label, 0, np.ones(25))
+    picture = data.Picture(image, label, 0, 1.0)
     assert len(passersby.found(model, picture, [BOX, BOX + 1])) == 1
     label[10:90, 10:50] = (2, 0, 0, 1)
-    assert passersby.found(model, data.Picture(image, label, 1, np.ones(25)), [BOX]) == []
+    assert passersby.found(model, data.Picture(image, label, 1, 1.0), [BOX]) == []
 
 
 def test_command_line(tmp_path, capsys, monkeypatch):

@@ -1,9 +1,12 @@
 """Corrections of the teacher's U and V."""
 
 import numpy as np
+import pytest
 
+from zoo import data
 from zoo.augment import IGNORE, mirror_label
 from zoo.teacher import CORRECTIONS, corrected
+from zoo.tests.test_data import write_picture
 
 
 def label(parts, u=110, v=140):
@@ -34,3 +37,12 @@ def test_correcting_and_mirroring_may_change_places():
     every = np.concatenate([label(sorted(CORRECTIONS), u, v) for u in (5, 90, 250) for v in (5, 90, 250)])
     first, second = mirror_label(corrected(every)), corrected(mirror_label(every))
     assert abs(first.astype(int) - second).max() <= 1
+
+
+@pytest.mark.parametrize("source", ["photograph", "synthetic"])
+def test_photographs_are_corrected_and_exact_labels_are_not(tmp_path, source):
+    collection = data.Collection([write_picture(tmp_path, source=source)])
+    read = data.load(collection.photos[0]).label
+    drawn = collection.draw(np.random.default_rng(0)).label
+    assert np.array_equal(drawn, read if source == "synthetic" else corrected(read))
+    assert not np.array_equal(corrected(read), read)

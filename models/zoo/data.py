@@ -7,7 +7,9 @@ A data folder holds ``index.jsonl``, one JSON object per picture, with
   k = the k-th entry of ``boxes`` - without it a pixel belongs to the first box that contains it,
 * ``boxes``: [x0, y0, x1, y1] of every labelled person, x1 and y1 exclusive; ``ignore_boxes``: people without labels,
 * ``complete``: false where people may be missing from both lists, so that nothing there is a negative,
-* ``split`` (``train``/``val``), ``source`` (``synthetic`` has exact U, V), ``facing``, ``quality``: optional.
+* ``split`` (``train``/``val``), ``source`` (``synthetic`` has exact U, V), ``facing``, ``quality``: optional,
+* ``corrected``: true where U, V are free of the teacher's faults (`zoo.teacher`); else those of photographs are corrected
+  when they are drawn for training.
 
 Backgrounds are plain pictures without people, every ``*.jpg``/``*.png`` of a folder.
 """
@@ -68,6 +70,7 @@ class Entry:
     split: str
     weight: float  # relative frequency in training
     front: bool = False  # the one person is known to be seen from the front
+    teacher_uv: bool = False  # U, V have the teacher's faults
 
 
 @dataclass
@@ -132,6 +135,7 @@ def read_index(folder: str | Path, split: str | None = None) -> list[Entry]:
                 split=record.get("split", "train"),
                 weight=_weight(record),
                 front=record.get("facing") == "front" and len(record["boxes"]) == 1,
+                teacher_uv=record.get("source") != "synthetic" and not record.get("corrected", False),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}:{number}: {type(error).__name__}: {error}") from error
@@ -318,7 +322,7 @@ class Collection:
             return load(_drawn(self.synthetic, self._synthetic_weights, rng))
         entry = _drawn(self.photos, self._photo_weights, rng)
         picture = load(entry)
-        if not entry.synthetic:
+        if entry.teacher_uv:
             picture.label = corrected(picture.label)
         if entry.front and not entry.synthetic and rng.random() < TURNED_SHARE:
             picture = _maybe_turned(picture, rng)

@@ -133,7 +133,8 @@ def written(entry: data.Entry, record: dict, out: Path, people: list[tuple[list[
         records.append(
             record
             | {"iuv": name, "person": name.replace(".iuv.", ".person."), "boxes": [box], "ignore_boxes": others}
-            | {"complete": False, "quality": round(math.sqrt(share) * 0.8, 3), "facing": facing(np.where(whose[..., None] > 0, label[..., :3], 0))}
+            | {"complete": False, "quality": round(math.sqrt(share) * 0.8, 3), "corrected": True}
+            | {"facing": facing(np.where(whose[..., None] > 0, label[..., :3], 0))}
             | {"person_px": int((whose & (label[..., 0] != IGNORE)).sum())}
         )  # fmt: skip
     return records

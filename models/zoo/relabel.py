@@ -37,6 +37,7 @@ from zoo.outline import sharpened
 from zoo.pictures import write_picture
 from zoo.pooling import pool_densepose_features
 from zoo.steps import normalise
+from zoo.teacher import corrected
 
 TALL = (170.0, 240.0)  # longer side of a person's box in the pixels of the two views, as tall as they are in training
 MARGIN = 0.15  # of the picture around the box, in box sides
@@ -122,9 +123,9 @@ def completed(label: np.ndarray, number: int, box: np.ndarray, views: tuple[Tens
 
 
 def relabel(model: ParsingRCNN, entry: data.Entry) -> tuple[np.ndarray, np.ndarray]:
-    """The labels (h, w, 4) of a picture before and after."""
+    """The labels (h, w, 4) of a picture before and after; U and V are `corrected` first, as the network's need it no more."""
     picture = data.load(entry)
-    after = picture.label
+    after = corrected(picture.label) if entry.teacher_uv else picture.label
     for number in range(1, picture.people + 1):
         box = data.person_box(picture.label, number)
         if box is not None and min(box[2:] - box[:2]) >= data.SMALLEST_SIDE:
@@ -144,7 +145,7 @@ def _work(model: ParsingRCNN, job: tuple[data.Entry, dict, Path]) -> tuple[dict,
     counts = [opened[0].sum(), opened[1].sum(), (opened[1] & ~opened[0]).sum(), person.sum()]
     boxes = [data.person_box(after, number) for number in range(1, len(entry.boxes) + 1)]
     boxes = [list(old) if new is None else [int(v) for v in new] for old, new in zip(entry.boxes, boxes)]
-    return record | {"iuv": entry.iuv.name, "boxes": boxes}, np.array(counts)
+    return record | {"iuv": entry.iuv.name, "boxes": boxes, "corrected": True}, np.array(counts)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from zoo import augment, checkpoint, data, relabel
 from zoo.augment import IGNORE, SOMEBODY
 from zoo.config import get_config
 from zoo.network import ParsingRCNN
+from zoo.teacher import corrected
 from zoo.tests.test_data import write_picture
 
 BOX = np.array([10, 10, 50, 90], np.float32)
@@ -120,6 +121,10 @@ def test_command_line(tmp_path, capsys):
     assert relabel.main(arguments) == 0
     assert (out / "index.jsonl").read_text() == index, "nothing is made twice"
     assert json.loads(index.splitlines()[0])["boxes"]
+    assert [after[name].teacher_uv for name in ("a.jpg", "b.jpg")] == [False, True]
+    kept, old = (data.load(entries["a.jpg"]).label for entries in (after, before))
+    same = (kept[..., 0] == old[..., 0]) & (kept[..., 0] > 0) & (kept[..., 0] < IGNORE)
+    assert np.array_equal(kept[same], corrected(old)[same]) and same.any(), "what the teacher said is corrected, once"
 
 
 @pytest.mark.parametrize("missing", ["net.pt", "photos"])

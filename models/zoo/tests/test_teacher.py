@@ -39,10 +39,10 @@ def test_correcting_and_mirroring_may_change_places():
     assert abs(first.astype(int) - second).max() <= 1
 
 
-@pytest.mark.parametrize("source", ["photograph", "synthetic"])
-def test_photographs_are_corrected_and_exact_labels_are_not(tmp_path, source):
-    collection = data.Collection([write_picture(tmp_path, source=source)])
+@pytest.mark.parametrize("known", [{}, {"source": "synthetic"}, {"corrected": True}])
+def test_photographs_are_corrected_once_and_exact_labels_never(tmp_path, known):
+    collection = data.Collection([write_picture(tmp_path, **known)])
     read = data.load(collection.photos[0]).label
     drawn = collection.draw(np.random.default_rng(0)).label
-    assert np.array_equal(drawn, read if source == "synthetic" else corrected(read))
+    assert np.array_equal(drawn, read if known else corrected(read))
     assert not np.array_equal(corrected(read), read)

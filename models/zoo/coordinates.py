@@ -15,7 +15,7 @@ import numpy as np
 
 from zoo import data
 from zoo.augment import PARTS
-from zoo.evaluate import InputError, folder_examples, pair_examples
+from zoo.evaluate import InputError, add_set_arguments, given_sets
 from zoo.metrics import Truth, view
 
 LEAST_PIXELS = 60  # of a part that is worth its mean
@@ -58,19 +58,14 @@ def table(sets: dict[str, dict[int, np.ndarray]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", help="data folder with split val")
-    parser.add_argument("--synthetic", help="data folder (one shard) of rendered people")
-    parser.add_argument("--pairs", help="folder of pictures with the official model's output")
-    arguments = parser.parse_args()
-    readers = {"photos": folder_examples, "synthetic": folder_examples, "pairs": pair_examples}
-    given = {name: reader for name, reader in readers.items() if getattr(arguments, name)}
+    add_set_arguments(parser)
+    given = given_sets(parser.parse_args())
     if not given:
         parser.error("nothing to measure: give --photos, --synthetic or --pairs")
     sets = {}
     try:
-        for name, reader in given.items():
-            examples = reader(getattr(arguments, name))
-            maps = (iuv for example in examples for iuv in people(example.truth) if view(iuv) == "front")
+        for name, read in given.items():
+            maps = (iuv for example in read() for iuv in people(example.truth) if view(iuv) == "front")
             sets[name] = part_statistics(maps)
     except (data.DataError, InputError, OSError) as error:
         sys.exit(f"error: {error}")

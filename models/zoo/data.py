@@ -34,7 +34,7 @@ from .teacher import corrected
 from .things import thing
 from .turned import turned
 
-TEACHER_UV_WEIGHT = 0.2  # the teacher's U, V are off by 0.07 on average, rendered ones are exact; without them arms and legs got worse
+TEACHER_UV_WEIGHT = 0.2  # teacher U, V are off by 0.07 on average, rendered ones are exact; without them it got worse
 TURNED_SHARE = 0.25  # of the photographs from the front are shown as backs
 DRESSED_SHARE = 0.5  # of all pictures show somebody in other clothes
 STUDIO_SHARE = 0.2  # of the scenes show people before a backdrop instead of where they were

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -133,6 +134,19 @@ def pair_examples(folder: str | Path, limit: int = 0) -> Iterator[Example]:
         iuv[iuv[..., 0] == 0] = 0
         label = np.dstack([iuv, (iuv[..., 0] > 0).astype(np.uint8)])
         yield Example(name, rgb, Truth(label, None, np.zeros((0, 4))))
+
+
+def add_set_arguments(parser: argparse.ArgumentParser) -> None:
+    """--photos, --synthetic and --pairs: the sets of pictures with labels."""
+    parser.add_argument("--photos", help="data folder with split val")
+    parser.add_argument("--synthetic", help="data folder (one shard) of rendered people")
+    parser.add_argument("--pairs", help="folder of pictures with the official model's output")
+
+
+def given_sets(arguments: argparse.Namespace) -> dict[str, Callable[..., Iterator[Example]]]:
+    """Readers of those sets that the command line names, by name; each may be given a limit."""
+    readers = {"photos": folder_examples, "synthetic": folder_examples, "pairs": pair_examples}
+    return {name: partial(read, folder) for name, read in readers.items() if (folder := getattr(arguments, name))}
 
 
 def _read(path: Path) -> np.ndarray:
@@ -248,9 +262,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a checkpoint (zoo.train) or an exported model directory (zoo.export)")
     parser.add_argument("--config", choices=CONFIGS, help="the network, where the checkpoint does not say")
-    parser.add_argument("--photos", help="data folder with split val")
-    parser.add_argument("--synthetic", help="data folder (one shard) of rendered people")
-    parser.add_argument("--pairs", help="folder of pictures with the official model's output")
+    add_set_arguments(parser)
     parser.add_argument("--body", help="folder with charts.npz and smpl2mh.npz; without it there are no GPS figures")
     parser.add_argument("--limit", type=int, default=64, help="pictures per set, evenly spread; 0 = all (default 64)")
     parser.add_argument("--score", type=float, default=0.5, help="people below it count for AP only (default 0.5)")
@@ -259,7 +271,7 @@ def main() -> None:
     parser.add_argument("--out", help="folder for report.json, report.md and contact sheets")
     add_inference_arguments(parser)
     arguments = parser.parse_args()
-    if not (arguments.photos or arguments.synthetic or arguments.pairs):
+    if not given_sets(arguments):
         parser.error("nothing to evaluate on: give --photos, --synthetic or --pairs")
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
@@ -278,13 +290,12 @@ def run(arguments: argparse.Namespace) -> dict:
     if out:
         out.mkdir(parents=True, exist_ok=True)
     sets = {}
-    for name, reader in (("photos", folder_examples), ("synthetic", folder_examples), ("pairs", pair_examples)):
-        if folder := getattr(arguments, name):
-            judged, seconds = judge(predict, reader(folder, arguments.limit), surface, arguments.score, name)
-            sets[name] = summarise([case.result for case in judged]) | {"seconds_per_picture": seconds}
-            if out:
-                picture = worst_and_best(judged, arguments.score)
-                write_picture(out / f"{name}.png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    for name, read in given_sets(arguments).items():
+        judged, seconds = judge(predict, read(arguments.limit), surface, arguments.score, name)
+        sets[name] = summarise([case.result for case in judged]) | {"seconds_per_picture": seconds}
+        if out:
+            picture = worst_and_best(judged, arguments.score)
+            write_picture(out / f"{name}.png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     report = {
         "model": Path(arguments.model).name,
         "score": arguments.score,

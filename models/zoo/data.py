@@ -40,7 +40,9 @@ DRESSED_SHARE = 0.5  # of all pictures show somebody in other clothes
 STUDIO_SHARE = 0.2  # of the scenes show people before a backdrop instead of where they were
 ALIKE_SHARE = 0.3  # of these backdrops have the colour of somebody's clothes
 PASTED_SHARE = 0.33  # have further people pasted in
-HIDDEN_SHARE = 0.2  # have things in front of people
+BESIDE_SHARE = 0.7  # of these stand half in front of somebody, ...
+APART = (0.15, 0.8)  # ... this share of where they would only touch away
+HIDDEN_SHARE = 0.2  # of the scenes have things in front of people
 FURNISHED_SHARE = 0.4  # have things behind people
 FAR_TURNED_SHARE = 0.05  # of the views lie on their side or stand on their head, as acrobats and sleepers do
 SMALLEST_SIDE = 10  # a person with a shorter box side is nobody one could learn from
@@ -362,7 +364,7 @@ def compose(collection: Collection, size: tuple[int, int], rng: np.random.Genera
         window = (0, 0, width, height)
         for _ in range(int(rng.integers(1, 3))):
             picture = _maybe_mirrored(collection.draw(rng), rng)
-            view = _view_beside(picture, canvas, rng) if rng.random() < 0.5 else None
+            view = _view_beside(picture, canvas, rng) if rng.random() < BESIDE_SHARE else None
             if view is None:
                 view = _view(picture, window, rng, anywhere=True)
             canvas.place(picture, view, window, cut_out=True)
@@ -451,7 +453,7 @@ def _view_beside(picture: Picture, canvas: Canvas, rng: np.random.Generator) -> 
         return None
     (x0, y0, x1, y1), (left, top, right, bottom) = box, there
     scale = min((bottom - top) * rng.uniform(0.75, 1.25) / (y1 - y0), 3.0)
-    apart = (right - left + scale * (x1 - x0)) / 2 * rng.uniform(0.3, 0.9) * rng.choice([-1, 1])
+    apart = (right - left + scale * (x1 - x0)) / 2 * rng.uniform(*APART) * rng.choice([-1, 1])
     target = ((left + right) / 2 + apart, bottom + rng.normal(0, 0.05) * (bottom - top))
     return augment.view_matrix(scale, rng.normal(0, 5), ((x0 + x1) / 2, y1), target)
 

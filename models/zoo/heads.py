@@ -37,14 +37,17 @@ class RpnHead(nn.Module):
 
 
 class BoxHead(nn.Module):
-    """RoI features (R,C,r,r) -> (R, `features`): 3x3 convolutions, flattened, fully connected layers; all with ReLU."""
+    """RoI features (R,C,r,r) -> (R, `features`): 3x3 convolutions, residual ones, flattened, fully connected layers; all with ReLU."""
 
     def __init__(self, channels: int, config: BoxHeadConfig):
         super().__init__()
         self.convs = [f"conv{i + 1}" for i in range(config.convs)]
+        self.residuals = [f"residual{i + 1}" for i in range(config.residuals)]
         self.fcs = [f"fc{i + 1}" for i in range(config.fcs)]
         for name in self.convs:
             self.add_module(name, nn.Conv2d(channels, channels, 3, padding=1))
+        for name in self.residuals:
+            self.add_module(name, Residual(channels, nn.Conv2d(channels, channels, 3, padding=1, bias=False)))
         self.features = channels * config.resolution**2
         for name in self.fcs:
             self.add_module(name, nn.Linear(self.features, config.fc_channels))
@@ -52,7 +55,7 @@ class BoxHead(nn.Module):
         _kaiming(self)
 
     def forward(self, rois: Tensor) -> Tensor:
-        for name in self.convs:
+        for name in self.convs + self.residuals:
             rois = F.relu(self.get_submodule(name)(rois))
         x = rois.flatten(1)
         for name in self.fcs:
@@ -76,11 +79,11 @@ class BoxPredictor(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + BatchNorm(separable 3x3 (x))."""
+    """x + BatchNorm(conv(x)); ``conv`` keeps the shape and has no bias."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, conv: nn.Module):
         super().__init__()
-        self.conv = separable_conv(channels)
+        self.conv = conv
         self.bn = nn.BatchNorm2d(channels)
         nn.init.zeros_(self.bn.weight)  # start as the identity, so that depth does not inflate the outputs
 
@@ -131,7 +134,7 @@ class DensePoseHead(nn.Module):
 
 def _body_conv(inputs: int, outputs: int, config: DensePoseHeadConfig) -> nn.Module:
     if config.separable:
-        return Residual(inputs)
+        return Residual(inputs, separable_conv(inputs))
     if config.groups:
         return NormConv(inputs, outputs, config.groups)
     return nn.Conv2d(inputs, outputs, 3, padding=1)

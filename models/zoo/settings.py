@@ -39,6 +39,7 @@ class BoxHead:
     """Second stage: person or background, and a refined box."""
 
     convs: int = 2  # 3x3 convolutions ...
+    residuals: int = 0  # ... residual ones ...
     fcs: int = 0  # ... and fully connected layers after them
     fc_channels: int = 1024
     resolution: int = 7

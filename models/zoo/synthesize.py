@@ -20,6 +20,7 @@ import numpy as np
 from .pictures import write_picture
 from .synthesis.assets import Assets
 from .synthesis.body import AssetError
+from .synthesis.catalogue import catalogue_scene
 from .synthesis.scene import random_scene
 
 LICENCE = "rendered; assets as listed in models/README.md (non-commercial parts: charts, textures)"
@@ -34,12 +35,12 @@ def picture_size(rng, size):
     return [int(round(n / 2)) * 2 for n in (mean * aspect**0.5, mean / aspect**0.5)]
 
 
-def make_scene(assets, seed, number, size):
-    """Scene `number` of a seed, and the JPEG quality to store it with."""
+def make_scene(assets, seed, number, size, scene=random_scene):
+    """Scene `number` of a seed, made by `scene`, and the JPEG quality to store it with."""
     rng = np.random.default_rng([seed, number])
     width, height = picture_size(rng, size)
     quality = int(rng.uniform(35, 96))
-    return random_scene(assets, rng, width, height), quality
+    return scene(assets, rng, width, height), quality
 
 
 def save_scene(folder, name, scene, quality, split="train", licence=LICENCE):
@@ -66,8 +67,8 @@ def _open_assets(folder, free):
 
 
 def _work(job):
-    seed, number, size, folder, split = job
-    scene, quality = make_scene(_assets, seed, number, size)
+    seed, number, size, folder, split, make = job
+    scene, quality = make_scene(_assets, seed, number, size, make)
     return save_scene(folder, f"s{seed:03d}_{number:06d}", scene, quality, split, FREE if _assets.free else LICENCE)
 
 
@@ -80,13 +81,15 @@ def main(arguments=None):
     parser.add_argument("--size", type=int, default=320, help="typical side in pixels; varies by a quarter (default 320)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--split", choices=("train", "val"), default="train")
+    parser.add_argument("--catalogue", action="store_true", help="single people standing, mostly seen from behind or aside, half in skirts")
     parser.add_argument("--free", action="store_true", help="show nothing but CC0 material, so that pictures may be shown")
     options = parser.parse_args(arguments)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         index = options.out / "index.jsonl"
         done = {json.loads(line)["file"] for line in index.read_text().splitlines()} if index.exists() else set()
-        jobs = [(options.seed, n, options.size, options.out, options.split) for n in range(options.count)
+        make = catalogue_scene if options.catalogue else random_scene
+        jobs = [(options.seed, n, options.size, options.out, options.split, make) for n in range(options.count)
                 if f"s{options.seed:03d}_{n:06d}.jpg" not in done]
         with index.open("a") as lines:
             if options.workers <= 1:

@@ -42,8 +42,8 @@ class Person:
         return self.body.max(0)
 
 
-def random_look(assets, rng, texels=512, shape=None, painted_share=0.35):
-    """A random look. `texels`: texture side wanted."""
+def random_look(assets, rng, texels=512, shape=None, painted_share=0.35, skirt=False):
+    """A random look. `texels`: texture side wanted; `skirt`: where clothes are not painted on, a dress or a skirt."""
     shape = shape or pooled_shape(rng)
     female = shape.gender < 0.5
     if assets.paintings and rng.random() < painted_share:
@@ -54,7 +54,8 @@ def random_look(assets, rng, texels=512, shape=None, painted_share=0.35):
                      if assets.wardrobe.entries[n]["kind"] in ("hair", "hat")]
             hair = [(n, _dye(assets, rng, n, texels)) for n in names]
         return Look(shape, None, None, painting, tuple(hair))
-    names = assets.wardrobe.outfit(rng, female, bald=shape.age > 0.8 and not female and rng.random() < 0.4)
+    bald = shape.age > 0.8 and not female and rng.random() < 0.4
+    names = assets.wardrobe.outfit(rng, female, bald, skirt)
     items = tuple((n, _dye(assets, rng, n, texels)) for n in names)
     return Look(shape, _skin(assets, rng, shape, texels), _eyes(rng), None, items)
 

@@ -47,10 +47,12 @@ class PoseLibrary:
             self._motions[path] = motion
         return self._motions[path]
 
-    def sample(self, rng, upper_body=False):
-        """A random pose; `upper_body` prefers what people do in front of a webcam."""
+    def sample(self, rng, upper_body=False, standing=False):
+        """A random pose; `upper_body` prefers what people do in front of a webcam, `standing` is everyday and on two feet."""
         kind = rng.random()
-        if not self.clips or kind < (0.8 if upper_body else 0.45):
+        if standing:
+            pose = everyday(rng, self.skeleton)
+        elif not self.clips or kind < (0.8 if upper_body else 0.45):
             pose = everyday(rng, self.skeleton, seated=rng.random() < 0.3)
         else:
             paths = self.clips

@@ -20,6 +20,7 @@ MALE_TOPS = ("tank_top_01", "short_tail_camo_tee", "vnecktop", "sleeveless")
 FEMALE_BOTTOMS = ("tightjeans", "tightjeans", "shortjeans", "jeansskirt", "miniskirt",
                   "skirt_full_long")
 MALE_BOTTOMS = ("tightjeans", "tightjeans", "shortjeans")
+SKIRTS = ("jeansskirt", "miniskirt", "skirt_full_long", "skirt_full_long")
 SWIMWEAR = (("f_bikini_01",), ("f_one_piece_swimsuit_01",), ("bandbikinibra", "bandbikinislip"),
             ("brazbikinibra", "brazbikinislip"))
 FEMALE_HAIR = ("braid01", "bob01", "bob02", "long01", "ponytail01", "short03", "afro01", "short01")
@@ -97,10 +98,12 @@ class Wardrobe:
             cutout=bool(entry["alpha"]), licence=entry["licence"], author=entry["author"],
         )
 
-    def outfit(self, rng, female, bald=False):
-        """Names of a random outfit, in the order in which the items lie over each other."""
+    def outfit(self, rng, female, bald=False, skirt=False):
+        """Names of a random outfit, in the order in which the items lie over each other; with a dress or a `skirt` if asked for."""
         names, draw = [], rng.random()
-        if female:
+        if skirt:
+            names += [rng.choice(DRESSES)] if draw < 0.6 else [rng.choice(SKIRTS), rng.choice(FEMALE_TOPS)]
+        elif female:
             if draw < 0.30:
                 names.append(rng.choice(FEMALE_SUITS))
             elif draw < 0.45:

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from zoo import demo_clip, synthesize
+from zoo.synthesis import catalogue, wardrobe
 from zoo.synthesis import rotations as rot
 from zoo.synthesis.assets import Assets
 from zoo.synthesis.body import AssetError, BodyShape, MakeHuman, macro_targets, makehuman_folder
 from zoo.synthesis.camera import Camera
 from zoo.synthesis.effects import develop, motion_kernel
 from zoo.synthesis.mocap import read_asf, read_cmu, read_deepmimic
+from zoo.synthesis.people import build
 from zoo.synthesis.poses import PoseLibrary, face_forward, mirrored_name
 from zoo.synthesis.raster import Buffer, barycentric, draw, vertex_normals
 from zoo.synthesis.render import CLOTH, IGNORE, PROP, SKIN, Mesh, render
@@ -471,6 +473,17 @@ def test_dataset_is_decided_by_its_seed_and_may_be_continued(assets_folder, tmp_
 
 
 @needs_body
+def test_catalogues_show_one_person_mostly_from_behind_or_aside(assets_folder, monkeypatch):
+    assets, yaws = Assets(assets_folder), []
+    monkeypatch.setattr(catalogue, "build", lambda *given: yaws.append(given[-1]) or build(*given))
+    for seed in range(12):
+        scene, again = (catalogue.catalogue_scene(assets, np.random.default_rng(seed), 64, 96) for _ in range(2))
+        assert (scene.picture == again.picture).all() and (scene.iuv == again.iuv).all()
+        assert len(scene.boxes) == 1 and scene.boxes[0][3] - scene.boxes[0][1] > 96 / 3
+    assert np.mean(np.cos(yaws) < 0.4) > 0.5
+
+
+@needs_body
 def test_free_scenes_show_nothing_but_free_material(assets_folder):
     free = {"licence": "CC0 1.0", "people": "none detected"}
     index = [free | {"file": "../a.png"}, free | {"file": "../b.png", "licence": "CC BY 4.0"}]
@@ -489,6 +502,15 @@ def test_who_lacks_a_garment_wears_a_suit():
             worn = wardrobe.outfit(np.random.default_rng(seed), female)
             clothes = [name for name in worn if kinds[name] == "clothes"]
             assert clothes == [suit] or (female and clothes == ["male_worksuit01"]), worn
+
+
+def test_skirts_are_worn_when_asked_for():
+    names = {*wardrobe.DRESSES, *wardrobe.SKIRTS, *wardrobe.FEMALE_TOPS, *wardrobe.FEMALE_BOTTOMS}
+    closet = Wardrobe(None, [{"name": name, "kind": "clothes"} for name in names])
+    for seed in range(60):
+        worn = {*closet.outfit(np.random.default_rng(seed), True, skirt=True)}
+        assert len(worn & {*wardrobe.DRESSES, *wardrobe.SKIRTS}) == 1, worn
+        assert not worn & {"tightjeans", "shortjeans"}, worn
 
 
 @needs_body

@@ -90,9 +90,10 @@ def test_another_networks_run_is_not_continued(collection, tmp_path):
 
 def test_a_network_can_grow(collection, tmp_path, monkeypatch):
     tiny = get_config("tiny")
-    grown = replace(tiny, name="grown", densepose=replace(tiny.densepose, hourglasses=(8,)))
+    densepose = replace(tiny.densepose, hourglasses=(8,))
+    grown = replace(tiny, name="grown", box=replace(tiny.box, residuals=2), densepose=densepose)
     monkeypatch.setitem(CONFIGS, "grown", grown)
-    with pytest.raises(checkpoint.CheckpointError, match="missing: roi_heads.densepose_head.hourglass.*--grow"):
+    with pytest.raises(checkpoint.CheckpointError, match="missing: roi_heads.box_head.residual1.*--grow"):
         train.Trainer(options(config="grown", steps=1), tmp_path, torch.device("cpu")).begin(start(tmp_path))
     trainer = train.Trainer(options(config="grown", steps=1, grow=True), tmp_path, torch.device("cpu"))
     trainer.begin(start(tmp_path))
@@ -101,6 +102,9 @@ def test_a_network_can_grow(collection, tmp_path, monkeypatch):
     with torch.no_grad():  # what was learned before is kept
         for a, b in zip(trainer.average.eval().densepose_head(rois), before.densepose_head(rois)):
             assert a.equal(b)
+        rois = torch.randn(3, 16, 7, 7)
+        for a, b in zip(trainer.average.box_head(rois), before.box_head(rois)):
+            torch.testing.assert_close(a, b)
 
 
 def test_scenes_without_people_train_the_detector(collection):

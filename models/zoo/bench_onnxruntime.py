@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from zoo import markdown
 from zoo.exported import ExportedModel, ModelError
 
 STAGES = ("trunk", "box_head", "densepose_head")
@@ -58,11 +59,11 @@ def measure(models: dict[str, ExportedModel], short_side: int | None, rounds: in
 def table(figures: dict[str, dict[str, float]]) -> str:
     """Markdown."""
     first = next(iter(figures.values()))
-    lines = [f"| ms (ratio to {next(iter(figures))}) | " + " | ".join(first) + " |", "|---|" + "---:|" * len(first)]
-    for name, stages in figures.items():
-        cells = [f"{value:.1f} ({value / first[stage]:.2f})" for stage, value in stages.items()]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    rows = [
+        [name, *(f"{value:.1f} ({value / first[stage]:.2f})" for stage, value in stages.items())]
+        for name, stages in figures.items()
+    ]
+    return markdown.table([f"ms (ratio to {next(iter(figures))})", *first], rows)
 
 
 def main() -> None:

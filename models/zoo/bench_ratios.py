@@ -26,7 +26,7 @@ from typing import NamedTuple
 import onnxruntime
 import torch
 
-from zoo import macs
+from zoo import macs, markdown
 from zoo.contestants import Case, ContestError, OnnxRuntime, Plugin, PyTorch, Witness, settle, shape
 from zoo.exported import ExportedModel, ModelError
 
@@ -158,7 +158,7 @@ def _row(row: dict) -> Row:
 def table(figures: dict) -> str:
     """Markdown, one line per part and number of threads."""
     columns = ["part", "threads", "plugin, ms", "ONNX Runtime, ms", "PyTorch, ms", "ratio", "goal", "share of peak"]
-    lines = ["| " + " | ".join(columns) + " |", "|---|" + "---:|" * 5 + "---|---:|"]
+    rows = []
     for row in figures["rows"]:
         ms = [_number(row["ms"].get(name)) for name in (PLUGIN, ONNXRUNTIME, TORCH)]
         of_peak = share(row, figures["peak"])
@@ -172,8 +172,8 @@ def table(figures: dict) -> str:
             verdict(row),
             "-" if of_peak is None else f"{100 * of_peak:.0f} %",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown.table(columns, rows, left=["goal"])
 
 
 def _number(ms: float | None) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from zoo import data
+from zoo import data, markdown
 from zoo.augment import PARTS
 from zoo.evaluate import InputError, add_set_arguments, given_sets
 from zoo.metrics import Truth, view
@@ -43,7 +43,7 @@ def part_statistics(maps: Iterable[np.ndarray]) -> dict[int, np.ndarray]:
 def table(sets: dict[str, dict[int, np.ndarray]]) -> str:
     """Markdown: a row per part, per set the means of U and V and behind each its spread."""
     head = ["part", *(f"{name}: {c}" for name in sets for c in "UV")]
-    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
+    rows = []
     for part in sorted(set().union(*sets.values())):
         cells = [str(part)]
         for figures in sets.values():
@@ -52,8 +52,8 @@ def table(sets: dict[str, dict[int, np.ndarray]]) -> str:
                 continue
             u, v, u_spread, v_spread = figures[part]
             cells += [f"{u:.2f} ± {u_spread:.2f}", f"{v:.2f} ± {v_spread:.2f}"]
-        lines.append(cells)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        rows.append(cells)
+    return markdown.table(head, rows)
 
 
 def main() -> None:

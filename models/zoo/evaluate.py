@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 import torch
 
-from zoo import checkpoint, contact_sheet, data, inference
+from zoo import checkpoint, contact_sheet, data, inference, markdown
 from zoo.config import CONFIGS
 from zoo.export import add_inference_arguments, tuned
 from zoo.exported import ExportedModel, ModelError
@@ -205,36 +205,30 @@ def tables(sets: dict[str, dict]) -> str:
     with_bar = "pairs" in sets
     head = [*sets, *(["bar (BodyPix)", "target"] if with_bar else [])]
     counts = [f"{summary['pictures']}" for summary in sets.values()]
-    lines = _table("whole picture", head, [("pictures", counts + ["27"] * (2 * with_bar))])
+    rows = [["pictures", *counts, *["27"] * (2 * with_bar)]]
     for figure in ("iou", "agreement", "du", "dv", "gps", "gpsm", "ap", "ap_part", "sides", "torso"):
         cells = [_number(summary["picture"][figure]) for summary in sets.values()]
         cells += [_number(column.get(figure)) for column in (BAR, TARGET)] if with_bar else []
-        lines.append(_line(_FIGURE_NAMES[figure], cells))
+        rows.append([_FIGURE_NAMES[figure], *cells])
+    found = [markdown.table(["whole picture", *head], rows)]
 
     people = {name: summary["people"] for name, summary in sets.items() if summary["people"]}
     if people:
-        lines += [""] + _table("per person", list(people), [("people", [str(p["count"]) for p in people.values()])])
-        for figure, title in _FIGURE_NAMES.items():
-            lines.append(_line(title, [_number(p[figure]) for p in people.values()]))
+        rows = [["people", *(str(p["count"]) for p in people.values())]]
+        rows += [[title, *(_number(p[figure]) for p in people.values())] for figure, title in _FIGURE_NAMES.items()]
+        found.append(markdown.table(["per person", *people], rows))
 
-    views = [(name, view, figures) for name, s in sets.items() for view, figures in s["views"].items()]
     chosen = ("iou", "agreement", "gpsm", "sides", "torso")
-    lines += [""] + _table("view of the torso", ["number", *(_FIGURE_NAMES[figure] for figure in chosen)], [])
-    for name, view, figures in views:
-        lines.append(_line(f"{name}: {view}", [str(figures["count"]), *(_number(figures[f]) for f in chosen)]))
+    rows = [
+        [f"{name}: {view}", str(figures["count"]), *(_number(figures[f]) for f in chosen)]
+        for name, summary in sets.items()
+        for view, figures in summary["views"].items()
+    ]
+    found.append(markdown.table(["view of the torso", "number", *(_FIGURE_NAMES[figure] for figure in chosen)], rows))
 
-    lines += [""] + _table("part agreement by part", list(sets), [])
-    for part, title in PART_NAMES.items():
-        lines.append(_line(f"{part} {title}", [_number(s["parts"].get(part)) for s in sets.values()]))
-    return "\n".join(lines) + "\n"
-
-
-def _table(title: str, columns: list[str], rows: list[tuple[str, list[str]]]) -> list[str]:
-    return [_line(title, columns), _line("---", ["---:"] * len(columns)), *(_line(*row) for row in rows)]
-
-
-def _line(title: str, cells: list[str]) -> str:
-    return f"| {title:25} | " + " | ".join(f"{cell:>9}" for cell in cells) + " |"
+    rows = [[f"{part} {title}", *(_number(s["parts"].get(part)) for s in sets.values())] for part, title in PART_NAMES.items()]
+    found.append(markdown.table(["part agreement by part", *sets], rows))
+    return "\n\n".join(found) + "\n"
 
 
 def _number(value: float | None) -> str:

@@ -14,6 +14,7 @@ import json
 import sys
 from pathlib import Path
 
+from zoo import markdown
 from zoo.marked import MarkError, replace_in
 
 NAMES = {"float": "float", "weights": "8-bit weights", "full": "8-bit weights and activations"}
@@ -52,23 +53,21 @@ def table(folder: str | Path) -> str:
     if len(runtime) != len(NAMES) or len(tract) != len(NAMES):
         raise TableError(f"{folder}: timings of {len(runtime)} and {len(tract)} models, expected are {len(NAMES)}")
 
-    rows = [("size on disk", [f"{model['disk_bytes'] / 1e6:.1f} MB" for model in tract])]
+    rows = [["size on disk", *(f"{model['disk_bytes'] / 1e6:.1f} MB" for model in tract)]]
     for title, dataset, group, figure in _ACCURACY:
         values = [report.get(dataset, {}).get(group, {}).get(figure) for report in reports.values()]
-        rows.append((title, ["-" if value is None else f"{value:.3f}" for value in values]))
+        rows.append([title, *("-" if value is None else f"{value:.3f}" for value in values)])
     frames = [stages["frame"] for stages in runtime]
-    rows.append(("ONNX Runtime, ms per frame", [f"{ms:.0f} (x{ms / frames[0]:.2f})" for ms in frames]))
+    rows.append(["ONNX Runtime, ms per frame", *(f"{ms:.0f} (x{ms / frames[0]:.2f})" for ms in frames)])
     measured = [model["sizes"][0] for model in tract]
     whole = [size["people"][0]["whole"] for size in measured]
-    rows.append(("this plugin (tract), ms per frame", [f"{ms:.0f} (x{ms / whole[0]:.2f})" for ms in whole]))
-    rows.append(("this plugin, time to load", [f"{size['load_ms']:.0f} ms" for size in measured]))
-    rows.append(("this plugin, peak memory", [f"{size['peak_bytes'] / 1e6:.0f} MB" for size in measured]))
-    lines = ["| | " + " | ".join(NAMES.values()) + " |", "|---|" + "---:|" * len(NAMES)]
-    lines += [f"| {title} | " + " | ".join(cells) + " |" for title, cells in rows]
+    rows.append(["this plugin (tract), ms per frame", *(f"{ms:.0f} (x{ms / whole[0]:.2f})" for ms in whole)])
+    rows.append(["this plugin, time to load", *(f"{size['load_ms']:.0f} ms" for size in measured)])
+    rows.append(["this plugin, peak memory", *(f"{size['peak_bytes'] / 1e6:.0f} MB" for size in measured)])
     machine = bench["machine"]
     rough = "; the machine was busy, times are rough" if machine["load"] > 1 else ""
-    lines += ["", f"{machine['processor']}, {machine['cores']} cores, load {machine['load']:.1f} before timing{rough}."]
-    return "\n".join(lines)
+    said = f"{machine['processor']}, {machine['cores']} cores, load {machine['load']:.1f} before timing{rough}."
+    return f"{markdown.table(['', *NAMES.values()], rows)}\n\n{said}"
 
 
 def _read(path: Path) -> dict:

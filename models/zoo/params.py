@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from zoo import markdown
 from zoo.config import CONFIGS, get_config
 from zoo.network import ParsingRCNN
 from zoo.paper import DETECTRON2, PARAMETERS
@@ -43,20 +44,14 @@ def count_config(config: Config) -> dict[str, int]:
         return parts(ParsingRCNN(config))
 
 
-def table(configs: Sequence[Config]) -> list[str]:
-    """Lines of a Markdown table."""
-    width = max(len(config.name) for config in configs)
-    columns = [*PARTS, "total", "M", "paper, M"]
-    lines = [
-        " | ".join([f"| {'network':{width}}", *(f"{column:>10}" for column in columns)]) + " |",
-        " | ".join(["| ---".ljust(width + 2), *["---:".rjust(10)] * len(columns)]) + " |",
-    ]
+def table(configs: Sequence[Config]) -> str:
+    """A Markdown table, one row per network."""
+    rows = []
     for config in configs:
         counts = count_config(config)
-        cells = [f"{counts[name]:,}" for name in (*PARTS, "total")]
-        cells += [f"{counts['total'] / 1e6:.2f}", PARAMETERS.get(config.name, "-")]
-        lines.append(" | ".join([f"| {config.name:{width}}", *(f"{cell:>10}" for cell in cells)]) + " |")
-    return lines
+        cells = [config.name, *(f"{counts[name]:,}" for name in (*PARTS, "total"))]
+        rows.append([*cells, f"{counts['total'] / 1e6:.2f}", PARAMETERS.get(config.name, "-")])
+    return markdown.table(["network", *PARTS, "total", "M", "paper, M"], rows)
 
 
 def main() -> None:
@@ -67,7 +62,7 @@ def main() -> None:
         configs = [get_config(name) for name in names]
     except ValueError as error:
         sys.exit(f"error: {error}")
-    print("\n".join(table(configs)))
+    print(table(configs))
 
 
 if __name__ == "__main__":

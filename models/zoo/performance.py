@@ -14,7 +14,7 @@ import re
 import sys
 from pathlib import Path
 
-from zoo import bench_ratios
+from zoo import bench_ratios, markdown
 from zoo.bar_chart import Chart, draw
 from zoo.marked import MarkError, replace_in
 
@@ -38,8 +38,8 @@ def growth(reports: list[dict]) -> str:
     counted = [(m, next(s for s in m["sizes"] if s["short_side"] == people_size)) for m in _models(reports)]
     by_people = _table([(*_key(m), {str(f["people"]): f["whole"] for f in size["people"]}) for m, size in counted])
     return "\n".join(
-        ["Milliseconds of a frame of 1280x720 with one person, by shorter side in the network:", "", *by_size, ""]
-        + [f"... and by people, at a shorter side of {people_size}:", "", *by_people]
+        ["Milliseconds of a frame of 1280x720 with one person, by shorter side in the network:", "", by_size, ""]
+        + [f"... and by people, at a shorter side of {people_size}:", "", by_people]
     )
 
 
@@ -52,12 +52,10 @@ def _key(model: dict) -> tuple[str, int]:
     return model["name"], model["sizes"][0]["threads"]
 
 
-def _table(rows: list[tuple[str, int, dict[str, float]]]) -> list[str]:
+def _table(rows: list[tuple[str, int, dict[str, float]]]) -> str:
     columns = list(rows[0][2])
-    lines = [f"| network | threads | {' | '.join(columns)} |", "|---|" + "---:|" * (len(columns) + 1)]
-    for name, threads, cells in rows:
-        lines.append(f"| {name} | {threads} | " + " | ".join(f"{cells[column]:.0f}" for column in columns) + " |")
-    return lines
+    cells = [[name, str(threads), *(f"{ms[column]:.0f}" for column in columns)] for name, threads, ms in rows]
+    return markdown.table(["network", "threads", *columns], cells)
 
 
 def charts(profiles: dict[str, dict], reports: list[dict]) -> list[Chart]:

@@ -186,6 +186,7 @@ def test_hourglass_starts_as_the_identity():
 
 def test_hourglass_sees_the_whole_person():
     """A corner of what comes out depends on the opposite corner of what goes in."""
+    torch.manual_seed(0)  # with six channels, some draws have nothing but dead ones at the waist
     hourglass = Hourglass(8, 6, 32).eval()
     torch.nn.init.ones_(hourglass.out[1].weight)
     x = torch.randn(1, 8, 32, 32, requires_grad=True)

@@ -403,6 +403,30 @@ fn uncertain_maps_lower_the_score() {
 }
 
 #[test]
+fn who_is_found_twice_is_left_out() {
+    let estimator = |nms_iou: f32| {
+        let changes = [
+            ("/box_head/nms_threshold", json!(0.95)),
+            ("/densepose_head/nms_iou", json!(nms_iou)),
+            ("/densepose_head/nms_shared", json!(0.3)),
+        ];
+        let directory = changed(&changes);
+        let everybody = Options { max_persons: Some(100), ..Options::default() };
+        Estimator::new(&Model::open(directory.path()).unwrap(), everybody).unwrap()
+    };
+    let all = persons(&mut estimator(1.0));
+    let left = persons(&mut estimator(0.0));
+    assert!(!left.is_empty() && left.len() < all.len(), "{} of {}", left.len(), all.len());
+    assert_eq!((&left[0].iuv, left[0].id), (&all[0].iuv, 0), "the best stays");
+    assert!(left.iter().all(|person| all.iter().any(|other| other.iuv == person.iuv)));
+    // Boxes that are given are mapped as often as they are given.
+    let (pixels, width, height) = picture();
+    let image = Image::rgb(width, height, &pixels).unwrap();
+    let twice = [Rect::new(10.0, 10.0, 60.0, 80.0); 2];
+    assert_eq!(estimator(0.0).estimate_boxes(&image, &twice).unwrap().len(), 2);
+}
+
+#[test]
 fn options_change_while_it_runs() {
     let mut estimator = estimator(Options::default());
     let all = persons(&mut estimator);
@@ -668,6 +692,8 @@ fn values_that_cannot_be_are_named() {
         ("/densepose_head/v", json!("u"), "names \"u\" twice"),
         ("/densepose_head/sure_from", json!(1.5), "densepose_head.sure_from is 1.5"),
         ("/densepose_head/margin", json!(-0.1), "densepose_head.margin is -0.1"),
+        ("/densepose_head/nms_iou", json!(1.1), "densepose_head.nms_iou is 1.1"),
+        ("/densepose_head/nms_shared", json!(-1), "densepose_head.nms_shared is -1"),
     ];
     for (pointer, value, expected) in table {
         let directory = changed(&[(pointer, value.clone())]);

@@ -186,6 +186,7 @@ def manifest(config: Config, outputs: list[str], provenance: dict, licence: str)
             "aligned": densepose.aligned,
             **({"margin": densepose.margin} if densepose.margin else {}),
             **({"sure_from": densepose.sure_from} if densepose.sure_from else {}),
+            **({name: getattr(densepose, name) for name in ("nms_iou", "nms_shared")} if densepose.nms_iou < 1 else {}),
             **{name: name for name in outputs},
         },
     }

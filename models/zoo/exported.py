@@ -141,8 +141,7 @@ def _config(manifest: dict) -> Config:
         ),
         densepose=DensePoseHead(
             source=_source(densepose["features"], manifest["features"]),
-            margin=densepose.get("margin", 0.0),
-            sure_from=densepose.get("sure_from", 0.0),
+            **{name: densepose[name] for name in ("margin", "sure_from", "nms_iou", "nms_shared") if name in densepose},
             **{name: densepose[name] for name in ("resolution", "sampling_ratio", "aligned")},
         ),
     )

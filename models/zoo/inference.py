@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torchvision.ops import nms
 
 from zoo import boxes as box_ops
-from zoo.config import BoxHead, Input, Rpn
+from zoo.config import BoxHead, DensePoseHead, Input, Rpn
 from zoo.predictors import DensePoseOutput
 from zoo.network import ParsingRCNN, Trunk
 from zoo.pooling import pool_box_features, pool_densepose_features
@@ -146,14 +146,33 @@ def certainty(maps: DensePoseOutput) -> Tensor:
     return (probability * shows).sum((1, 2)) / shows.sum((1, 2)).clamp(min=1)
 
 
+def repeated(person: Person, better: Person, config: DensePoseHead) -> bool:
+    """Whether these are one person: their maps overlap by an IoU of more than `nms_iou`, and more than `nms_shared` of the
+    body's pixels of the one are body in the `better` one's too.
+
+    Boxes alone cannot say so: who stands behind somebody is in much the same box, as is half of somebody in that of the whole.
+    """
+    left, right = max(person.x, better.x), min(person.x + person.w, better.x + better.w)
+    top, bottom = max(person.y, better.y), min(person.y + person.h, better.y + better.h)
+    if left >= right or top >= bottom:
+        return False
+    common = (right - left) * (bottom - top)
+    if common <= config.nms_iou * (person.w * person.h + better.w * better.h - common):
+        return False
+    ours, theirs = (
+        p.iuv[top - p.y : bottom - p.y, left - p.x : right - p.x, 0] > 0 for p in (person, better)
+    )
+    return int((ours & theirs).sum()) > config.nms_shared * int((person.iuv[..., 0] > 0).sum())
+
+
 @torch.no_grad()
 def estimate(model: ParsingRCNN, rgb: np.ndarray, given: np.ndarray | None = None) -> list[Person]:
     """Everybody in a picture, uint8 RGB (h,w,3), best first. Settings are those of `model.config`.
 
     Maps show a little more than the detected boxes (`margin`). The score is the box head's, less where the map is not
-    certain (`sure_from`). With boxes `given` (n,4), in pixels of
-    the picture, bodies are mapped there instead, with a score of 1; people are detected all the same, so that pictures
-    with a given number of people can be timed with any weights.
+    certain (`sure_from`), and who is found twice is left out (`repeated`). With boxes `given` (n,4), in pixels of the
+    picture, bodies are mapped there instead, with a score of 1; people are detected all the same, so that pictures with a
+    given number of people can be timed with any weights.
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
         raise ValueError(f"expected a uint8 RGB picture (h, w, 3), got {rgb.dtype} {rgb.shape}")
@@ -186,5 +205,7 @@ def estimate(model: ParsingRCNN, rgb: np.ndarray, given: np.ndarray | None = Non
         if given is None and not score > config.box.score_threshold:
             continue
         w, h = max(int(x1 - x0), 1), max(int(y1 - y0), 1)
-        persons.append(Person(tuple(boxes[index].tolist()), score, int(x0), int(y0), w, h, charts_to_iuv(maps, index, w, h)))
+        person = Person(tuple(boxes[index].tolist()), score, int(x0), int(y0), w, h, charts_to_iuv(maps, index, w, h))
+        if given is not None or not any(repeated(person, better, config.densepose) for better in persons):
+            persons.append(person)
     return persons

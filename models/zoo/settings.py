@@ -79,6 +79,8 @@ class DensePoseHead:
     embedding_channels: int = 16
     margin: float = 0.0  # that a map shows around the detected box, in box sides: detected boxes cut into heads and feet
     sure_from: float = 0.0  # certainty of a person's map below which the score falls in proportion; 0: it never does
+    nms_iou: float = 1.0  # of two maps that overlap by more the worse is dropped, where the better one ...
+    nms_shared: float = 0.5  # ... shows more than this share of its body's pixels
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,21 @@ pub struct DensePoseHead {
     /// falls in proportion; 0 where the score is the box head's alone.
     #[serde(default)]
     pub sure_from: f32,
+    /// Of two maps that overlap by an IoU of more than this, 0..=1, the worse is dropped where the better one ...
+    #[serde(default = "never")]
+    pub nms_iou: f32,
+    /// ... shows more than this share, 0..=1, of its body's pixels: then they are one person, not one behind the other.
+    #[serde(default = "half")]
+    pub nms_shared: f32,
+}
+
+/// No two maps overlap by more than an IoU of 1.
+fn never() -> f32 {
+    1.0
+}
+
+fn half() -> f32 {
+    0.5
 }
 
 /// How a head's input is cut out of the feature maps.
@@ -326,6 +341,8 @@ impl DensePoseHead {
         self.pooler.check(manifest).map_err(inside("densepose_head"))?;
         fraction("margin", self.margin).map_err(inside("densepose_head"))?;
         fraction("sure_from", self.sure_from).map_err(inside("densepose_head"))?;
+        fraction("nms_iou", self.nms_iou).map_err(inside("densepose_head"))?;
+        fraction("nms_shared", self.nms_shared).map_err(inside("densepose_head"))?;
         unique("densepose_head outputs", [&self.coarse, &self.fine, &self.u, &self.v])
     }
 }

@@ -25,6 +25,7 @@ pub mod model;
 pub mod network;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
+pub mod repeats;
 pub mod roi_align;
 pub mod stages;
 pub mod timings;
@@ -40,6 +41,7 @@ pub use tracker::Tracker;
 use anchors::propose;
 use boxes::{Rect, Scored};
 use detections::{PixelBox, detect};
+use repeats::repeats;
 
 use stages::{BoxHead, DensePoseHead, Trunk};
 use tracker::Followed;
@@ -192,8 +194,10 @@ impl Estimator {
         let proposals = timings.time(Stage::Proposals, || propose(&manifest.rpn, &levels, (size.width, size.height)));
         let verdicts = box_head.judge(&features, &proposals, timings)?;
         let people = timings.time(Stage::Detections, || {
-            // Who is doubted once mapped gives way to the next best.
-            let reserve = if most > 0 && manifest.densepose_head.sure_from > 0.0 { RESERVE } else { 0 };
+            // Who is doubted once mapped, or somebody once more, gives way to the next best.
+            let head = &manifest.densepose_head;
+            let may_go = head.sure_from > 0.0 || head.nms_iou < 1.0;
+            let reserve = if most > 0 && may_go { RESERVE } else { 0 };
             let limits = (tracker.least(threshold), most.saturating_add(reserve));
             let mut found = detect(&manifest.box_head, manifest.person_class(), &proposals, &verdicts, size, limits);
             if let Some(boxes) = boxes {
@@ -212,7 +216,7 @@ impl Estimator {
         });
         let (people, (boxes, places)): (Vec<&Followed>, (Vec<Rect>, Vec<PixelBox>)) = placed.unzip();
         let memory = &*tracker;
-        let mapped = densepose_head.map(&features, &boxes, timings, |index, charts| {
+        let mut mapped = densepose_head.map(&features, &boxes, timings, |index, charts| {
             let (person, PixelBox { x, y, width, height }) = (people[index], places[index]);
             memory.smoothed(person, charts, |charts| {
                 let trust = if given { 1.0 } else { head.trust(|| charts.certainty()) };
@@ -224,6 +228,12 @@ impl Estimator {
                 })
             })
         })?;
+        if !given {
+            for repeat in repeats(&mapped, head) {
+                mapped[repeat] = None;
+                tracker.dismiss(people[repeat]);
+            }
+        }
         let persons = tracker.shown(&people, mapped, most);
         tracker.forget();
         Ok(persons)

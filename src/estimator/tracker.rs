@@ -125,7 +125,8 @@ impl Tracker {
         self.tracks.len() - 1
     }
 
-    /// Who is shown, best first and no more than `most`, with their ids; in `mapped` there is nobody for who is doubted.
+    /// Who is shown, best first and no more than `most`, with their ids; in `mapped` there is nobody for who is doubted
+    /// or somebody once more.
     pub fn shown(&mut self, people: &[&Followed], mapped: Vec<Option<Person>>, most: usize) -> Vec<Person> {
         let mut shown: Vec<(usize, Person)> = Vec::with_capacity(people.len());
         for (person, mapped) in people.iter().zip(mapped) {
@@ -135,6 +136,14 @@ impl Tracker {
         shown.sort_by(|(_, a), (_, b)| b.score.total_cmp(&a.score));
         shown.truncate(most);
         shown.into_iter().map(|(track, person)| Person { id: self.confirm(track), ..person }).collect()
+    }
+
+    /// Forgets a detection that turned out to be somebody else once more, so that it takes nobody's place later.
+    pub fn dismiss(&mut self, person: &Followed) {
+        let track = &mut self.tracks[person.track];
+        if track.id.is_none() {
+            track.unseen = MEMORY + 1;
+        }
     }
 
     /// Notes that somebody is shown, and says who: the same number in every picture.
@@ -224,6 +233,18 @@ mod tests {
         assert_eq!(ids(&mut t, &[0.0, 100.0]), [0, 1]);
         assert_eq!(ids(&mut t, &[103.0, 2.0]), [1, 0]);
         assert_eq!(ids(&mut t, &[50.0, 4.0, 104.0]), [2, 0, 1]);
+    }
+
+    #[test]
+    fn a_repeat_takes_nobodys_id_later() {
+        let mut t = Tracker::default();
+        let people = t.follow(&[scored(0.0, 0.9), scored(4.0, 0.8)], 0.5, SIZE);
+        let person = Person { id: 0, score: 0.9, x: 0, y: 0, iuv: IuvMap::background(1, 1) };
+        t.dismiss(&people[1]);
+        let shown = t.shown(&people.iter().collect::<Vec<_>>(), vec![Some(person), None], 9);
+        assert_eq!(shown.iter().map(|p| p.id).collect::<Vec<_>>(), [0]);
+        t.forget();
+        assert_eq!(ids(&mut t, &[3.0]), [0], "nearer to where the repeat was");
     }
 
     #[test]

@@ -112,6 +112,49 @@ def test_uncertain_maps_lower_the_score(eager):
     assert [p.score for p in given] == [1.0]
 
 
+def mapped(x: int, width: int, height: int, body: slice) -> inference.Person:
+    """Somebody in a box at (x, 0) who fills some of its columns."""
+    iuv = np.zeros((height, width, 3), np.uint8)
+    iuv[:, body] = (7, 1, 2)
+    return inference.Person((x, 0, x + width, height), 0.9, x, 0, width, height, iuv)
+
+
+@pytest.mark.parametrize(
+    ("person", "again"),
+    [
+        (mapped(2, 10, 20, slice(0, 10)), True),  # six of ten columns are the other's
+        (mapped(2, 10, 20, slice(3, 10)), False),  # three of seven: behind it
+        (mapped(0, 10, 10, slice(0, 8)), True),  # the upper half of it
+        (mapped(5, 10, 20, slice(0, 3)), False),  # all of three, but the boxes are far apart
+        (mapped(10, 10, 20, slice(0, 10)), False),
+        (mapped(0, 10, 20, slice(0, 0)), False),  # nothing is no repeat
+    ],
+)
+def test_who_shows_the_same_pixels_is_the_same(person, again):
+    config = replace(CONFIGS["tiny"].densepose, nms_iou=0.4)
+    assert inference.repeated(person, mapped(0, 10, 20, slice(0, 8)), config) == again
+    assert not inference.repeated(person, mapped(0, 10, 20, slice(0, 8)), replace(config, nms_iou=1.0))
+
+
+def test_who_is_found_twice_is_left_out(eager):
+    picture = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    config = eager.config
+    box = np.array([[10.0, 10.0, 60.0, 90.0]])
+    try:
+        eager.config = replace(config, box=replace(config.box, nms_threshold=0.95, max_detections=100))
+        everybody = inference.estimate(eager, picture)
+        eager.config = replace(eager.config, densepose=replace(config.densepose, nms_iou=0.0, nms_shared=0.3))
+        once = inference.estimate(eager, picture)
+        given = inference.estimate(eager, picture, np.repeat(box, 2, axis=0))
+    finally:
+        eager.config = config
+    assert 0 < len(once) < len(everybody) and len(given) == 2
+    assert once[0].box == everybody[0].box
+    for place, person in enumerate(once):
+        others = replace(config.densepose, nms_iou=0.0, nms_shared=0.3)
+        assert not any(inference.repeated(person, better, others) for better in once[:place])
+
+
 def test_maps_reach_beyond_the_detected_box(eager):
     picture = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
     tight = inference.estimate(eager, picture)

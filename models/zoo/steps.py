@@ -31,6 +31,8 @@ class Sampling:
     rois: int = 32  # per scene, for the box head
     roi_positive: float = 0.5
     roi_positive_share: float = 0.35
+    near_truth: int = 3  # boxes near everybody's true one that join the proposals ...
+    near_jitter: float = 0.12  # ... and their sides' deviation from it
     roi_samples: int = 2  # per bin side where inference adapts to the RoI (up to 4): same means, a fraction of the time
     people: int = 20  # RoIs per batch for the DensePose head
     jitter: float = 0.05  # their sides' deviation from the true box, as detected boxes deviate
@@ -98,9 +100,11 @@ def _box_terms(
 ) -> dict[str, Tensor]:
     rois, scenes, classes, wanted, people = [], [], [], [], []
     for scene, (truth, found) in enumerate(zip(batch.boxes, proposals)):
-        found = torch.cat([found, truth])  # detectron2 adds the truth, so that there are positives from the start
+        # detectron2 adds the truth; boxes near it as well, because of who is half hidden few proposals are.
+        near = targets.jitter(truth.repeat(sampling.near_truth, 1), sampling.near_jitter, *batch.images.shape[1:3])
+        found = torch.cat([found, truth, near])
         states, person = targets.match(found, truth, batch.labels[scene], sampling.roi_positive, sampling.roi_positive)
-        yes, no = targets.sample(states, sampling.rois, sampling.roi_positive_share)
+        yes, no = targets.sample(states, sampling.rois, sampling.roi_positive_share, person)
         rois.append(found[torch.cat([yes, no])])
         scenes.append(torch.full((len(yes) + len(no),), scene, device=found.device))
         classes.append(torch.cat([torch.full_like(yes, PERSON), torch.full_like(no, BACKGROUND)]))

@@ -65,11 +65,21 @@ def match(
     return states, person
 
 
-def sample(states: Tensor, count: int, positive_share: float) -> tuple[Tensor, Tensor]:
-    """At most ``count`` random indices in all, (positives, negatives), of them at most ``positive_share`` positive."""
+def sample(
+    states: Tensor, count: int, positive_share: float, person: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """At most ``count`` random indices in all, (positives, negatives), of them at most ``positive_share`` positive.
+
+    With ``person`` (N,), see `match`, everybody is drawn as often: who is half hidden has few candidates.
+    """
     positives = torch.nonzero(states == POSITIVE).flatten()
     negatives = torch.nonzero(states == NEGATIVE).flatten()
-    positives = positives[torch.randperm(len(positives))[: int(count * positive_share)]]
+    if person is not None and len(positives):
+        whose = person[positives]
+        shares = 1.0 / whose.bincount()[whose]
+        positives = positives[shares.multinomial(min(len(positives), int(count * positive_share)))]
+    else:
+        positives = positives[torch.randperm(len(positives))[: int(count * positive_share)]]
     negatives = negatives[torch.randperm(len(negatives))[: count - len(positives)]]
     return positives, negatives
 

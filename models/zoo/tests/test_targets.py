@@ -57,6 +57,17 @@ def test_sampling_respects_count_and_share():
     assert (states[positives] == 1).all() and (states[negatives] == 0).all()
 
 
+def test_who_has_few_candidates_is_drawn_as_often():
+    torch.manual_seed(0)
+    states = torch.tensor([targets.POSITIVE] * 100 + [targets.NEGATIVE] * 10)
+    person = torch.tensor([0] * 95 + [1] * 5 + [0] * 10)
+    counts = sum(person[targets.sample(states, 8, 0.5, person)[0]].bincount(minlength=2) for _ in range(100))
+    assert counts.sum() == 400 and 150 < counts[1] < 250
+    positives, negatives = targets.sample(states, 400, 0.5, person)
+    assert sorted(positives.tolist()) == list(range(100)) and len(negatives) == 10
+    assert len(targets.sample(states[100:], 8, 0.5, person[100:])[0]) == 0
+
+
 def test_jitter_stays_inside():
     torch.manual_seed(0)
     boxes = torch.tensor([[0.0, 0, 64, 48], [60, 40, 64, 48]]).repeat(200, 1)

@@ -2,8 +2,8 @@
 
 The mean of the weights of trainings that began at the same weights, or one after the other, is often better than each
 of them (Wortsman et al., *Model soups*, 2022). With ``--grow``, blocks that a checkpoint lacks, because the network has
-grown since (`zoo.train --grow`), are the mean of the others'. The result is to be trained on from (`zoo.train --init`), evaluated or
-exported like any checkpoint; nothing but weights is in it.
+grown since (`zoo.train --grow`), are the mean of the others'. The result is to be trained on from (`zoo.train --init`),
+evaluated or exported like any checkpoint; nothing but weights is in it.
 """
 
 from __future__ import annotations

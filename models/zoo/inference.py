@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import nms
+from torchvision.ops import box_iou, nms
 
 from zoo import boxes as box_ops
 from zoo.config import BoxHead, DensePoseHead, Input, Rpn
@@ -152,16 +152,12 @@ def repeated(person: Person, better: Person, config: DensePoseHead) -> bool:
 
     Boxes alone cannot say so: who stands behind somebody is in much the same box, as is half of somebody in that of the whole.
     """
-    left, right = max(person.x, better.x), min(person.x + person.w, better.x + better.w)
-    top, bottom = max(person.y, better.y), min(person.y + person.h, better.y + better.h)
-    if left >= right or top >= bottom:
+    places = torch.tensor([(p.x, p.y, p.x + p.w, p.y + p.h) for p in (person, better)])
+    if float(box_iou(places[:1], places[1:])) <= config.nms_iou:
         return False
-    common = (right - left) * (bottom - top)
-    if common <= config.nms_iou * (person.w * person.h + better.w * better.h - common):
-        return False
-    ours, theirs = (
-        p.iuv[top - p.y : bottom - p.y, left - p.x : right - p.x, 0] > 0 for p in (person, better)
-    )
+    left, top = places[:, :2].amax(0).tolist()
+    right, bottom = places[:, 2:].amin(0).tolist()
+    ours, theirs = (p.iuv[top - p.y : bottom - p.y, left - p.x : right - p.x, 0] > 0 for p in (person, better))
     return int((ours & theirs).sum()) > config.nms_shared * int((person.iuv[..., 0] > 0).sum())
 
 

@@ -96,12 +96,18 @@ pub fn sort_by_score(boxes: &mut [Scored]) {
 /// Greedy non-maximum suppression of `boxes`, which must come best first: drops each that overlaps a kept one by an IoU
 /// of more than `threshold`, and asks for no more when `most` are kept.
 pub fn suppress(boxes: impl IntoIterator<Item = Scored>, threshold: f32, most: usize) -> Vec<Scored> {
-    let mut kept: Vec<Scored> = Vec::new();
-    let mut boxes = boxes.into_iter();
+    keep_apart(boxes, most, |kept, candidate| kept.rect.iou(&candidate.rect) <= threshold)
+}
+
+/// Those of `candidates`, which must come best first, that are `apart` from each one kept before them; asks for no more
+/// when `most` are kept.
+pub fn keep_apart<T>(candidates: impl IntoIterator<Item = T>, most: usize, apart: impl Fn(&T, &T) -> bool) -> Vec<T> {
+    let mut kept: Vec<T> = Vec::new();
+    let mut candidates = candidates.into_iter();
     while kept.len() < most
-        && let Some(candidate) = boxes.next()
+        && let Some(candidate) = candidates.next()
     {
-        if kept.iter().all(|k| k.rect.iou(&candidate.rect) <= threshold) {
+        if kept.iter().all(|k| apart(k, &candidate)) {
             kept.push(candidate);
         }
     }

@@ -193,9 +193,9 @@ impl Estimator {
 
         let proposals = timings.time(Stage::Proposals, || propose(&manifest.rpn, &levels, (size.width, size.height)));
         let verdicts = box_head.judge(&features, &proposals, timings)?;
+        let head = &manifest.densepose_head;
         let people = timings.time(Stage::Detections, || {
             // Who is doubted once mapped, or somebody once more, gives way to the next best.
-            let head = &manifest.densepose_head;
             let may_go = head.sure_from > 0.0 || head.nms_iou < 1.0;
             let reserve = if most > 0 && may_go { RESERVE } else { 0 };
             let limits = (tracker.least(threshold), most.saturating_add(reserve));
@@ -208,7 +208,6 @@ impl Estimator {
             tracker.follow(&found, threshold, (size.width, size.height))
         });
 
-        let head = &manifest.densepose_head;
         let margin = if given { 0.0 } else { head.margin };
         let placed = people.iter().filter_map(|person| {
             let rect = person.rect.widened(margin).clipped(size.width as f32, size.height as f32);

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::boxes::{Rect, keep_apart};
 use super::manifest::DensePoseHead;
 use crate::person::Person;
 
@@ -11,45 +12,36 @@ pub fn repeats(mapped: &[Option<Person>], head: &DensePoseHead) -> Vec<usize> {
     let mut people: Vec<(usize, &Person)> =
         mapped.iter().enumerate().filter_map(|(i, person)| Some((i, person.as_ref()?))).collect();
     people.sort_by(|(_, a), (_, b)| b.score.total_cmp(&a.score));
-    let mut kept: Vec<&Person> = Vec::with_capacity(people.len());
-    let mut found = Vec::new();
-    for (i, person) in people {
-        if kept.iter().any(|better| repeated(person, better, head)) {
-            found.push(i);
-        } else {
-            kept.push(person);
-        }
-    }
-    found
+    let kept =
+        keep_apart(people.iter().copied(), people.len(), |(_, better), (_, person)| !repeated(person, better, head));
+    people.retain(|(i, _)| kept.iter().all(|(k, _)| k != i));
+    people.into_iter().map(|(i, _)| i).collect()
 }
 
 fn repeated(person: &Person, better: &Person, head: &DensePoseHead) -> bool {
+    if place(person).iou(&place(better)) <= head.nms_iou {
+        return false;
+    }
     let end = |start: i32, length: usize| i64::from(start) + length as i64;
-    let left = i64::from(person.x.max(better.x));
-    let top = i64::from(person.y.max(better.y));
-    let right = end(person.x, person.width()).min(end(better.x, better.width()));
-    let bottom = end(person.y, person.height()).min(end(better.y, better.height()));
-    if left >= right || top >= bottom {
-        return false;
-    }
-    let area = |p: &Person| (p.width() * p.height()) as f64;
-    let common = ((right - left) * (bottom - top)) as f64;
-    if common <= f64::from(head.nms_iou) * (area(person) + area(better) - common) {
-        return false;
-    }
-    let columns = left..right;
-    let shared: usize = (top..bottom)
-        .map(|y| body(person, y, &columns).zip(body(better, y, &columns)).filter(|&(a, b)| a && b).count())
-        .sum();
+    let columns = i64::from(person.x.max(better.x))..end(person.x, person.width()).min(end(better.x, better.width()));
+    let rows = i64::from(person.y.max(better.y))..end(person.y, person.height()).min(end(better.y, better.height()));
+    let both = |y| body(person, y, &columns).zip(body(better, y, &columns)).filter(|&(a, b)| a && b).count();
+    let shared: usize = rows.map(both).sum();
     let all = person.iuv.data().chunks_exact(3).filter(|pixel| pixel[0] > 0).count();
     shared as f64 > f64::from(head.nms_shared) * all as f64
 }
 
+/// Where the person's map lies in the frame.
+fn place(person: &Person) -> Rect {
+    let (x, y) = (person.x as f32, person.y as f32);
+    Rect::new(x, y, x + person.width() as f32, y + person.height() as f32)
+}
+
 /// Whether each of these columns of the frame shows the person's body in row `y`; the map must reach as far.
 fn body<'p>(person: &'p Person, y: i64, columns: &Range<i64>) -> impl Iterator<Item = bool> + use<'p> {
-    let place = |x: i64| (x - i64::from(person.x)) as usize * 3;
+    let byte = |x: i64| (x - i64::from(person.x)) as usize * 3;
     let row = person.iuv.row((y - i64::from(person.y)) as usize);
-    row[place(columns.start)..place(columns.end)].chunks_exact(3).map(|pixel| pixel[0] > 0)
+    row[byte(columns.start)..byte(columns.end)].chunks_exact(3).map(|pixel| pixel[0] > 0)
 }
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ def catalogue_scene(assets, rng, width, height):
     """A `Scene` of one person; `rng` (numpy Generator) decides everything."""
     background = backdrop((height, width), rng) if rng.random() < 0.4 else random_background(assets, rng, width, height)
     skirt = rng.random() < 0.5
-    shape = next(s for s in iter(lambda: pooled_shape(rng), None) if s.gender < 0.5 or not skirt)
+    shape = pooled_shape(rng)
+    while skirt and shape.gender >= 0.5:
+        shape = pooled_shape(rng)
     look = random_look(assets, rng, 256, shape, painted_share=0.0 if skirt else 0.35, skirt=skirt)
     pose = assets.poses.sample(rng, standing=rng.random() < 0.7)
     yaw = rng.uniform(70, 290) if rng.random() < 0.8 else rng.uniform(-70, 70)  # degrees; 180 is from behind

@@ -26,7 +26,7 @@ CONFIGS = {
             # five heads and feet are cut off flat at the border of the map. Boxes that overlap more than 0.4 are those of
             # people one behind the other, or of half a body beside that of the whole: maps tell which.
             densepose=DensePoseHead(
-                separable=True, coarse_channels=2, hourglasses=(96, 72), margin=0.03, sure_from=0.35, nms_iou=0.4
+                separable=True, coarse_channels=2, hourglasses=(96, 72, 96), margin=0.03, sure_from=0.35, nms_iou=0.4
             ),
         ),
         Config(

@@ -36,14 +36,10 @@ from .turned import turned
 
 TEACHER_UV_WEIGHT = 0.2  # teacher U, V are off by 0.07 on average, rendered ones are exact; without them it got worse
 TURNED_SHARE = 0.25  # of the photographs from the front are shown as backs
-DRESSED_SHARE = 0.5  # of all pictures show somebody in other clothes
 STUDIO_SHARE = 0.2  # of the scenes show people before a backdrop instead of where they were
 ALIKE_SHARE = 0.3  # of these backdrops have the colour of somebody's clothes
-PASTED_SHARE = 0.33  # have further people pasted in
-BESIDE_SHARE = 0.7  # of these stand half in front of somebody, ...
+BESIDE_SHARE = 0.7  # of the people pasted in stand half in front of somebody, ...
 APART = (0.15, 0.8)  # ... this share of where they would only touch away
-HIDDEN_SHARE = 0.2  # of the scenes have things in front of people
-FURNISHED_SHARE = 0.4  # have things behind people
 FAR_TURNED_SHARE = 0.05  # of the views lie on their side or stand on their head, as acrobats and sleepers do
 SMALLEST_SIDE = 10  # a person with a shorter box side is nobody one could learn from
 SMALLEST_VISIBLE = 0.08  # nor is one of whom less than this share is seen
@@ -52,6 +48,21 @@ HEAD = (23, 24)
 # (height, width) of training scenes, drawn per batch: small ones are cheap, large ones are what the network gets to see
 # (shorter side 256), where people fill pictures that stand upright. Trained on small ones alone it misses those.
 SHAPES = [(224, 160), (192, 224), (256, 256), (320, 224), (384, 256), (256, 416)]
+
+
+@dataclass(frozen=True)
+class Scenery:
+    """How much happens in scenes, as shares of them (0..1)."""
+
+    dressed: float = 0.5  # of all pictures show somebody in other clothes
+    mosaic: float = 0.26  # consist of two or four pictures
+    pasted: float = 0.33  # have further people pasted in
+    furnished: float = 0.4  # have things behind people
+    hidden: float = 0.2  # have things in front of people
+
+
+LIVELY = Scenery()  # what a network learns most from
+CALM = Scenery(dressed=0.3, mosaic=0.08, pasted=0.25, furnished=0.3, hidden=0.1)  # more like what it will see
 
 
 class DataError(ValueError):
@@ -284,11 +295,12 @@ class Collection:
 
     ``photos``: folders; ``synthetic``: folder of folders (shards), each with its own index, may still be empty;
     ``backgrounds``: folders of pictures without people; ``synthetic_share``: how often a rendered picture is drawn
-    when there are any.
+    when there are any; ``scenery``: what `compose` makes of them.
     """
 
-    def __init__(self, photos, synthetic=(), backgrounds=(), split="train", synthetic_share=0.5):
+    def __init__(self, photos, synthetic=(), backgrounds=(), split="train", synthetic_share=0.5, scenery=LIVELY):
         self.split = split
+        self.scenery = scenery
         self.share = synthetic_share
         self.synthetic_roots = [Path(root) for root in synthetic]
         self.photos = [entry for folder in photos for entry in read_index(folder, split)]
@@ -314,7 +326,7 @@ class Collection:
     def draw(self, rng: np.random.Generator) -> Picture:
         """A picture, now and then with somebody turned or dressed anew."""
         picture = self._draw(rng)
-        if picture.people and rng.random() < DRESSED_SHARE:
+        if picture.people and rng.random() < self.scenery.dressed:
             pattern = self.background(picture.image.shape[:2], rng)
             picture.image = dressed(picture.image, picture.label, int(rng.integers(1, picture.people + 1)), pattern, rng)
         return picture
@@ -352,15 +364,16 @@ def _drawn(entries: list[Entry], cumulative: np.ndarray, rng: np.random.Generato
 def compose(collection: Collection, size: tuple[int, int], rng: np.random.Generator) -> Scene:
     """One augmented scene of ``size`` (height, width): picture, mosaic or studio, people pasted in, things behind and in front."""
     height, width = size
+    scenery = collection.scenery
     if rng.random() < STUDIO_SHARE:
         canvas = _in_studio(_maybe_mirrored(collection.draw(rng), rng), size, rng)
     else:
         canvas = Canvas.over(collection.background(size, rng))
-        for window in _windows(height, width, rng):
+        for window in _windows(height, width, scenery.mosaic, rng):
             if rng.random() < 0.95:  # now and then nobody
                 picture = _maybe_mirrored(collection.draw(rng), rng)
                 canvas.place(picture, _view(picture, window, rng), window)
-    if rng.random() < PASTED_SHARE:
+    if rng.random() < scenery.pasted:
         window = (0, 0, width, height)
         for _ in range(int(rng.integers(1, 3))):
             picture = _maybe_mirrored(collection.draw(rng), rng)
@@ -368,7 +381,7 @@ def compose(collection: Collection, size: tuple[int, int], rng: np.random.Genera
             if view is None:
                 view = _view(picture, window, rng, anywhere=True)
             canvas.place(picture, view, window, cut_out=True)
-    for share, behind in ((FURNISHED_SHARE, True), (HIDDEN_SHARE, False)):
+    for share, behind in ((scenery.furnished, True), (scenery.hidden, False)):
         if rng.random() < share:
             for _ in range(int(rng.integers(1, 3))):
                 canvas.cover(*thing(collection.background(size, rng), rng), behind)
@@ -395,9 +408,10 @@ def _clothes(picture: Picture) -> np.ndarray | None:
     return np.median(worn, axis=0) if len(worn) else None
 
 
-def _windows(height: int, width: int, rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
-    """The whole scene, two halves or four quarters with uneven borders, as (x0, y0, x1, y1)."""
-    layout = rng.choice(["one", "columns", "rows", "quarters"], p=[0.74, 0.16, 0.04, 0.06])
+def _windows(height: int, width: int, mosaic: float, rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
+    """The whole scene or, in a share ``mosaic``, two halves or four quarters with uneven borders, as (x0, y0, x1, y1)."""
+    shares = [1 - mosaic, 0.6 * mosaic, 0.16 * mosaic, 0.24 * mosaic]
+    layout = rng.choice(["one", "columns", "rows", "quarters"], p=shares)
     xs, ys = [0, width], [0, height]
     if layout in ("columns", "quarters"):
         xs.insert(1, round(width * rng.uniform(0.35, 0.65)))

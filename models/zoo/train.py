@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from . import checkpoint, losses
 from .config import CONFIGS, get_config
-from .data import Collection, DataError, SceneBatches, batches
+from .data import CALM, LIVELY, Collection, DataError, SceneBatches, batches
 from .frozen import depthwise_by_loops, fold_batch_norm, freeze_stages, pointwise_by_onednn
 from .muon import Muon, is_matrix
 from .network import ParsingRCNN
@@ -315,6 +315,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     data.add_argument("--backgrounds", nargs="*", default=[], metavar="DIR", help="folders of pictures without people")
     data.add_argument("--synthetic-share", type=float, default=0.5, metavar="X", help="share of rendered pictures (0.5)")
+    data.add_argument(
+        "--calm", action="store_true", help="fewer mosaics, pasted people, things and new clothes, for the last part of a run"
+    )
     plan = parser.add_argument_group("plan")
     plan.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     plan.add_argument("--config", default=default.config, choices=list(CONFIGS), help="network (default)")
@@ -370,7 +373,13 @@ def _work(args: argparse.Namespace, team: Team) -> int:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     options = Options(**{f.name: getattr(args, f.name) for f in fields(Options)})
     try:
-        collection = Collection(args.photos, args.synthetic, args.backgrounds, synthetic_share=args.synthetic_share)
+        collection = Collection(
+            args.photos,
+            args.synthetic,
+            args.backgrounds,
+            synthetic_share=args.synthetic_share,
+            scenery=CALM if args.calm else LIVELY,
+        )
         if team.rank == 0:
             print(
                 f"{len(collection.photos)} photos, {len(collection.synthetic)} synthetic pictures, "

@@ -18,6 +18,12 @@ class Camera:
     yaw: float = 0.0  # radians, positive looks to the left
     roll: float = 0.0
 
+    @classmethod
+    def aimed(cls, aim, distance, pitch, focal, centre, roll=0.0):
+        """The camera `distance` metres from the world point `aim`, which lies in its middle; yaw is zero."""
+        position = np.asarray(aim) + distance * np.array([0, np.sin(pitch), np.cos(pitch)])
+        return cls(focal, centre, tuple(position), pitch, roll=roll)
+
     @property
     def rotation(self):
         """World axes -> camera axes (3,3)."""

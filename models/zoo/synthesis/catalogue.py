@@ -32,7 +32,7 @@ def catalogue_scene(assets, rng, width, height):
     pitch = np.deg2rad(rng.normal(4, 5))
     aim = np.array([0, rng.uniform(0.44, 0.56) * tall, 0])
     centre = (width * rng.uniform(0.35, 0.65), height / 2)
-    camera = Camera(focal, centre, tuple(aim + distance * np.array([0, np.sin(pitch), np.cos(pitch)])), pitch)
+    camera = Camera.aimed(aim, distance, pitch, focal, centre)
     result = render(
         list(person.meshes), {1: person.body}, assets.surface, camera, random_light(rng, background), background,
         shadows=rng.random() < 0.8, floor=0.0 if rng.random() < 0.5 else None, floor_strength=rng.uniform(0.1, 0.5))

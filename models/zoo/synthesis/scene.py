@@ -164,12 +164,11 @@ def random_scene(assets, rng, width, height):
     aim = np.array([0, view.aim * tall, 0])
     if view.kind == "close":  # any point of the body may be in the middle
         aim = first.body[rng.integers(len(first.body))] * [0.7, 1, 0]
-    position = aim + distance * np.array([0, np.sin(view.pitch), np.cos(view.pitch)])
     wide = 0.1 if view.kind == "webcam" else 0.25
     centre = (width * (0.5 + rng.uniform(-wide, wide)), height * (0.5 + rng.uniform(-0.06, 0.06)))
     roll = np.deg2rad(rng.normal(0, 12 if rng.random() < 0.1 else 2))
-    camera = Camera(focal, centre, tuple(position), view.pitch, roll=roll)
-    people = [first] + _company(assets, rng, view, camera, position, distance, width)
+    camera = Camera.aimed(aim, distance, view.pitch, focal, centre, roll)
+    people = [first] + _company(assets, rng, view, camera, distance, width)
     meshes = [mesh for person in people for mesh in person.meshes]
     meshes += _props(assets, rng, camera, distance, view, width, height)
     bodies = {k: person.body for k, person in enumerate(people, 1)}
@@ -181,7 +180,7 @@ def random_scene(assets, rng, width, height):
     return finish(picture, result.iuv, result.person, len(people))
 
 
-def _company(assets, rng, view, camera, position, distance, width):
+def _company(assets, rng, view, camera, distance, width):
     """The other people, on the same floor, not inside each other."""
     chances = {"webcam": [0.62, 0.25, 0.09, 0.04], "whole": [0.36, 0.28, 0.18, 0.11, 0.07],
                "close": [0.6, 0.25, 0.1, 0.05]}[view.kind]
@@ -190,7 +189,7 @@ def _company(assets, rng, view, camera, position, distance, width):
         for _ in range(6):
             depth = distance * (rng.uniform(0.75, 1.6) if rng.random() < 0.6 else rng.uniform(1.2, 4))
             x = (rng.uniform(-0.05, 1.05) * width - camera.centre[0]) / camera.focal * depth
-            place = np.array([x, position[2] - depth * np.cos(view.pitch)])
+            place = np.array([x, camera.position[2] - depth * np.cos(view.pitch)])
             if min(np.linalg.norm(place - other) for other in places) > APART and depth > 0.4:
                 break
         else:

@@ -207,3 +207,18 @@ def test_label_of_another_size_or_with_strange_parts_is_refused(tmp_path):
 def test_no_pictures_at_all_is_an_error(tmp_path):
     with pytest.raises(data.DataError, match="no labelled train pictures"):
         data.Collection([], [tmp_path])
+
+
+@pytest.mark.parametrize(("mosaic", "most", "least"), [(0.0, 1, 1), (1.0, 4, 2)])
+def test_mosaics_are_as_frequent_as_the_scenery_has_them(tmp_path, monkeypatch, mosaic, most, least):
+    scenery = data.Scenery(dressed=0, mosaic=mosaic, pasted=0, furnished=0, hidden=0)
+    collection = data.Collection([write_picture(tmp_path)], scenery=scenery)
+    monkeypatch.setattr(data, "STUDIO_SHARE", 0.0)
+    shown = []
+    monkeypatch.setattr(data.Canvas, "place", lambda self, *_args, **_options: shown[-1].append(1))
+    for seed in range(40):
+        shown.append([])
+        data.compose(collection, (96, 128), np.random.default_rng(seed))
+    numbers = [len(scene) for scene in shown]
+    assert max(numbers) == most
+    assert sorted(numbers)[20] >= least

@@ -12,8 +12,8 @@
 //! 5. [`render`] draws it.
 //! 6. [`records`] writes it to files and reads it back.
 //!
-//! [`densepose`] (1 to 4), [`overlay`] (4 and 5), [`export`] and [`import`] (4 and 6) are the elements around these
-//! steps. Steps 2, 3, 5 and 6 know nothing of GStreamer and can be used without it: start at
+//! [`densepose`] (1 to 4), [`overlay`] (4 and 5), [`export`], [`serialize`] and [`import`] (4 and 6) are the elements
+//! around these steps. Steps 2, 3, 5 and 6 know nothing of GStreamer and can be used without it: start at
 //! [`estimator::Estimator`].
 //!
 //! [`seiinsert`] and [`seiextract`] carry the list through coded video: [`packet`] makes bytes of it, [`sei`] puts them
@@ -41,6 +41,7 @@ pub mod render;
 pub mod sei;
 pub mod seiextract;
 pub mod seiinsert;
+pub mod serialize;
 mod simd;
 mod threads;
 pub mod video;
@@ -63,6 +64,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     overlay::register(plugin)?;
     export::register(plugin)?;
     import::register(plugin)?;
+    serialize::register(plugin)?;
     seiinsert::register(plugin)?;
     seiextract::register(plugin)
 }

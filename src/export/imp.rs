@@ -78,11 +78,7 @@ impl Settings {
         Ok(match self.format {
             Format::Jsonl => Box::new(records::jsonl::Writer {
                 fields: fields(&records::jsonl::FIELDS)?,
-                iuv: match self.iuv_encoding {
-                    IuvEncoding::Png => records::jsonl::IuvEncoding::Png,
-                    IuvEncoding::Rle => records::jsonl::IuvEncoding::Rle,
-                    IuvEncoding::None => records::jsonl::IuvEncoding::None,
-                },
+                iuv: self.iuv_encoding.into(),
             }),
             Format::Coco => Box::new(records::coco::Writer::new(fields(&records::coco::FIELDS)?)),
             Format::Detectron2 => {

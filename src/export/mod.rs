@@ -19,6 +19,8 @@
 use gst::glib;
 use gst::prelude::*;
 
+use crate::records::jsonl;
+
 mod files;
 mod imp;
 
@@ -48,6 +50,16 @@ pub enum IuvEncoding {
     Rle,
     #[enum_value(name = "Not at all", nick = "none")]
     None,
+}
+
+impl From<IuvEncoding> for jsonl::IuvEncoding {
+    fn from(encoding: IuvEncoding) -> Self {
+        match encoding {
+            IuvEncoding::Png => Self::Png,
+            IuvEncoding::Rle => Self::Rle,
+            IuvEncoding::None => Self::None,
+        }
+    }
 }
 
 /// What becomes of files that are there already, property `existing`.

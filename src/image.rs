@@ -233,9 +233,39 @@ impl<'a> Image<'a> {
         self.layout.height
     }
 
+    /// Single pixels as colours.
+    pub fn pixels(&self) -> Pixels<'_> {
+        let (matrix, offset) = self.layout.color.to_rgb_matrix();
+        Pixels { image: self, matrix, offset }
+    }
+
     /// The plane in which component `index` lies.
     pub fn plane_of(&self, index: usize) -> Plane<'a> {
         self.planes[self.layout.components[index].plane]
+    }
+}
+
+/// The pixels of a picture as red, green and blue, one at a time.
+pub struct Pixels<'a> {
+    image: &'a Image<'a>,
+    matrix: [[f32; 3]; 3],
+    offset: [f32; 3],
+}
+
+impl Pixels<'_> {
+    /// The colour at a column and row; `None` outside of the picture.
+    pub fn rgb(&self, x: usize, y: usize) -> Option<[u8; 3]> {
+        let Image { layout, planes } = self.image;
+        if x >= layout.width || y >= layout.height {
+            return None;
+        }
+        let mut stored = [0.0; 3];
+        for (value, c) in stored.iter_mut().zip(&layout.components) {
+            let Plane { data, stride } = planes[c.plane];
+            *value = f32::from(data[(y >> c.shift_y) * stride + c.offset + (x >> c.shift_x) * c.step]);
+        }
+        let row = |k: usize| (0..3).map(|j| self.matrix[k][j] * stored[j]).sum::<f32>() + self.offset[k];
+        Some(std::array::from_fn(|k| row(k).round().clamp(0.0, 255.0) as u8))
     }
 }
 
@@ -341,6 +371,35 @@ mod tests {
         assert_eq!(layout.check(&planes(6)), Ok(()));
         assert!(matches!(layout.check(&planes(5)), Err(ImageError::Short { component: 1, .. })));
         assert!(matches!(layout.check(&planes(6)[..2]), Err(ImageError::NoPlane { component: 2, .. })));
+    }
+
+    #[test]
+    fn pixels_are_colours_whatever_the_layout() {
+        let chroma = |plane| Component { plane, offset: 0, step: 1, shift_x: 1, shift_y: 1 };
+        let layout = Layout {
+            width: 3,
+            height: 3,
+            color: Color::BT601,
+            components: vec![Component::full(0, 0, 1), chroma(1), chroma(2)],
+        };
+        // Red in the last column, gray elsewhere.
+        let plane = |data: &'static [u8], stride| Plane { data, stride };
+        let planes = vec![
+            plane(&[126, 126, 81, 126, 126, 81, 126, 126, 81], 3),
+            plane(&[128, 90, 128, 90], 2),
+            plane(&[128, 240, 128, 240], 2),
+        ];
+        let image = Image::new(layout, planes).unwrap();
+        let pixels = image.pixels();
+        assert_eq!(pixels.rgb(0, 2), Some([128; 3]));
+        let [r, g, b] = pixels.rgb(2, 2).unwrap();
+        assert!(r >= 253 && g <= 2 && b <= 2, "{r} {g} {b}");
+        assert_eq!([pixels.rgb(3, 0), pixels.rgb(0, 3)], [None; 2]);
+        let gray = [7u8, 9];
+        assert_eq!(
+            Image::new(Layout::gray(2, 1), vec![Plane { data: &gray, stride: 2 }]).unwrap().pixels().rgb(1, 0),
+            Some([9; 3])
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //!    our own made of [`kernels`] for the processor at hand.
 //! 4. [`meta`] attaches the list to the buffer as `GstDensePoseMeta`, and reads it back.
 //! 5. [`render`] draws it.
-//! 6. [`records`] writes it to files and reads it back.
+//! 6. [`records`] writes it to files and reads it back; [`atlas`] collects the texture of each person.
 //!
 //! [`densepose`] (1 to 4), [`overlay`] (4 and 5), [`export`], [`serialize`] and [`import`] (4 and 6) are the elements
 //! around these steps. Steps 2, 3, 5 and 6 know nothing of GStreamer and can be used without it: start at
@@ -21,6 +21,7 @@
 
 #[cfg(feature = "v1_24")]
 mod analytics;
+pub mod atlas;
 mod coded;
 pub mod densepose;
 pub mod estimator;
@@ -64,6 +65,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     overlay::register(plugin)?;
     export::register(plugin)?;
     import::register(plugin)?;
+    atlas::register(plugin)?;
     serialize::register(plugin)?;
     seiinsert::register(plugin)?;
     seiextract::register(plugin)

@@ -154,6 +154,8 @@ fn described(p: &glib::ParamSpec) -> (String, (String, String)) {
         ("uint", v.to_string())
     } else if let Ok(v) = default.get::<i32>() {
         ("int", v.to_string())
+    } else if let Ok(v) = default.get::<i64>() {
+        ("int64", v.to_string())
     } else if let Ok(v) = default.get::<u64>() {
         ("uint64", v.to_string())
     } else if let Ok(v) = default.get::<f64>() {

@@ -81,6 +81,7 @@ impl Settings {
                 iuv: self.iuv_encoding.into(),
             }),
             Format::Coco => Box::new(records::coco::Writer::new(fields(&records::coco::FIELDS)?)),
+            Format::Npz => Box::new(records::npz::Writer::new(fields(&records::npz::FIELDS)?, self.limits.frames == 1)),
             Format::Detectron2 => {
                 let name = Location::parse(&self.file_name).map_err(|e| format!("file-name: {e}"))?;
                 let name = move |n| name.path(n).to_string_lossy().into_owned();
@@ -223,7 +224,7 @@ impl ElementImpl for DensePoseExport {
             gst::subclass::ElementMetadata::new(
                 "Dense human pose export",
                 "Filter/Analyzer/Video",
-                "Writes the people that the densepose element found to JSON Lines, COCO or detectron2 files",
+                "Writes the people that the densepose element found to JSON Lines, COCO, detectron2 or NumPy files",
                 crate::AUTHOR,
             )
         });

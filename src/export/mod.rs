@@ -36,6 +36,8 @@ pub enum Format {
     Coco,
     #[enum_value(name = "What detectron2's apply_net dump writes, for torch.load", nick = "detectron2")]
     Detectron2,
+    #[enum_value(name = "Arrays at the frame's size, for numpy.load", nick = "npz")]
+    Npz,
 }
 
 /// How maps are written in JSON Lines, property `iuv-encoding`.

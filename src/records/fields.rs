@@ -10,6 +10,8 @@ pub enum Field {
     UvData,
     /// Which pixels of the frame the person covers.
     Segmentation,
+    /// Whose each pixel of the frame is.
+    Person,
 }
 
 impl Field {
@@ -22,6 +24,7 @@ impl Field {
             Self::Iuv => "iuv",
             Self::UvData => "uv-data",
             Self::Segmentation => "segmentation",
+            Self::Person => "person",
         }
     }
 }

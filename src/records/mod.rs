@@ -5,6 +5,7 @@
 //! | [`jsonl`] | JSON Lines, one object per frame; the one that loses nothing | yes | yes |
 //! | [`coco`] | an array of COCO results, for DensePose evaluators | yes | yes |
 //! | [`detectron2`] | what detectron2's `apply_net.py dump` writes, for `torch.load` | yes | by Python |
+//! | [`npz`] | arrays at the frame's size, for `numpy.load` | yes | by Python |
 //!
 //! An [`Encoder`] turns [`Record`]s into bytes one by one and keeps none of them; who calls it decides where the
 //! bytes go. Readers bound what they allocate by [`MAX_PERSONS`] and [`MAX_PIXELS`], whatever a file claims.
@@ -14,6 +15,7 @@ pub mod detectron2;
 mod fields;
 pub mod jsonl;
 pub mod location;
+pub mod npz;
 mod pickle;
 pub mod png;
 pub mod rle;

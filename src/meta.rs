@@ -21,7 +21,8 @@
 //! | `iuv` | GstBuffer | `h * w * 3` bytes, rows top to bottom: body part I (0 background, 1 to 24), U and V times 255 |
 //!
 //! Elements that scale the video (`videoscale`, `videoconvertscale`) rescale the boxes and the maps with it; those
-//! that copy or encode it keep them. Elements that crop or flip drop the meta before GStreamer 1.28 and move it with
+//! that copy or encode it keep them. Where the shape of the picture changes (its width over its height as displayed),
+//! the meta is dropped: the element may have added borders or stretched the picture, and does not say which. Elements that crop or flip drop the meta before GStreamer 1.28 and move it with
 //! the picture from then on.
 //!
 //! For consumers that know nothing of DensePose, [`attach`] adds one `GstVideoRegionOfInterestMeta` of type
@@ -52,6 +53,17 @@ impl Persons {
         let full = |w, h| Rectangle { x: 0.0, y: 0.0, w: f64::from(w), h: f64::from(h) };
         let map = Mapping::between(full(self.width.max(1), self.height.max(1)), full(width, height));
         self.mapped(&map, width, height)
+    }
+
+    /// The same people in a frame of `width` by `height`, if it has the shape of the one that they were found in; `None`
+    /// where the picture may have borders now, or may have been stretched.
+    pub fn fitted(self, width: u32, height: u32) -> Option<Self> {
+        if (self.width, self.height) == (width, height) {
+            return Some(self);
+        }
+        let display = |w: u32, h: u32| (f64::from(w), f64::from(h));
+        let same = fills(display(self.width, self.height), display(width, height), 1.0);
+        same.then(|| self.scaled(width, height))
     }
 
     fn mapped(&self, map: &Mapping, width: u32, height: u32) -> Self {
@@ -325,8 +337,10 @@ unsafe extern "C" fn transform(
             "gst-video-scale" => {
                 let scale = &*data.cast::<gst_video::ffi::GstVideoMetaTransform>();
                 let (from, to) = (&*scale.in_info, &*scale.out_info);
-                // Only the size counts: a meta that came along unscaled before keeps its own proportions.
-                if (from.width, from.height) == (to.width, to.height) {
+                // A meta that came along unscaled before keeps its own proportions.
+                if !same_shape(from, to) {
+                    false
+                } else if (from.width, from.height) == (to.width, to.height) {
                     write(target, structure);
                     true
                 } else {
@@ -345,6 +359,28 @@ unsafe extern "C" fn transform(
         }
     };
     done.into_glib()
+}
+
+/// Borders of so few pixels, left and right or top and bottom together, come of rounding.
+const ROUNDING: f64 = 2.0;
+
+/// Whether a frame of one kind fills a frame of another kind without borders, as displayed. If not, an element may
+/// have added borders or stretched the picture, and nobody says which.
+fn same_shape(from: &gst_video::ffi::GstVideoInfo, to: &gst_video::ffi::GstVideoInfo) -> bool {
+    let aspect = |info: &gst_video::ffi::GstVideoInfo| f64::from(info.par_n.max(1)) / f64::from(info.par_d.max(1));
+    let display = |info: &gst_video::ffi::GstVideoInfo| {
+        (f64::from(size(info.width)) * aspect(info), f64::from(size(info.height)))
+    };
+    fills(display(from), display(to), aspect(to))
+}
+
+/// Whether a picture of a size fills a frame of another size but for [`ROUNDING`]; widths are `aspect` per pixel.
+fn fills(from: (f64, f64), to: (f64, f64), aspect: f64) -> bool {
+    if [from.0, from.1, to.0, to.1].contains(&0.0) {
+        return false;
+    }
+    let scale = (to.0 / from.0).min(to.1 / from.1);
+    (to.0 - from.0 * scale) / aspect < ROUNDING && to.1 - from.1 * scale < ROUNDING
 }
 
 fn size(pixels: i32) -> u32 {
@@ -433,6 +469,37 @@ mod tests {
         assert_eq!(p.iuv, persons().persons[0].iuv.resized(4, 4));
         let tiny = persons().scaled(10, 5).persons[0].clone();
         assert_eq!((tiny.x, tiny.y, tiny.width(), tiny.height()), (1, 2, 1, 1), "never to nothing");
+    }
+
+    #[test]
+    fn a_frame_of_another_shape_is_not_known_to_be_a_plain_scale() {
+        let info = |width, height, par: (i32, i32)| {
+            gst::init().unwrap();
+            let info =
+                gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, width, height).par(par).build().unwrap();
+            // SAFETY: a plain structure of numbers and pointers to static tables.
+            unsafe { *info.to_glib_none().0 }
+        };
+        let same = |a: (u32, u32, (i32, i32)), b: (u32, u32, (i32, i32))| {
+            same_shape(&info(a.0, a.1, a.2), &info(b.0, b.1, b.2))
+        };
+        let square = (1, 1);
+        assert!(same((1280, 720, square), (640, 360, square)));
+        assert!(same((854, 480, square), (427, 240, square)));
+        assert!(same((1280, 720, square), (455, 256, square)), "rounded");
+        assert!(same((720, 576, (16, 15)), (768, 576, square)), "pixels made square");
+        assert!(same((100, 50, square), (200, 25, (1, 4))), "the pixels' shape makes up for it");
+        assert!(!same((1280, 720, square), (640, 480, square)));
+        assert!(!same((720, 1280, square), (1280, 720, square)));
+        assert!(!same((1280, 720, square), (1280, 720, (2, 1))), "borders or not, of the same size");
+    }
+
+    #[test]
+    fn people_fit_frames_of_their_own_shape() {
+        assert_eq!(persons().fitted(100, 50), Some(persons()));
+        assert_eq!(persons().fitted(200, 100), Some(persons().scaled(200, 100)));
+        assert_eq!(persons().fitted(200, 200), None);
+        assert_eq!(Persons { width: 0, ..persons() }.fitted(200, 100), None);
     }
 
     #[test]

@@ -338,6 +338,12 @@ fn the_meta_follows_the_video_through_elements() {
     for sample in samples(&scaled) {
         assert_eq!(people(&sample).unwrap(), plain.scaled(w2 as u32, h2 as u32));
     }
+    // Borders or stretched, nobody says which: better no people than people in the wrong place.
+    let size = format!("video/x-raw,width={w2},height={h2},pixel-aspect-ratio=1/1");
+    for borders in ["true", "false"] {
+        let shape = format!("{} ! videoscale add-borders={borders} ! {size} ! appsink name=out", source());
+        assert!(samples(&shape).iter().all(|sample| people(sample).is_none()), "add-borders={borders}");
+    }
     // Where the picture is cropped, old GStreamer drops the meta and new GStreamer lets it follow; never is it stale.
     let cropped = format!("{} ! videocrop left=16 ! appsink name=out", source());
     for found in samples(&cropped).iter().filter_map(people) {

@@ -205,10 +205,79 @@ fn stale_metadata_is_scaled_to_the_frame() {
     let (w, h) = (80, 60);
     let caps = caps("RGB", w, h);
     let buffer = frame("RGB", w, h, &picture(w, h));
-    let small = people(w / 2, h / 3);
+    let small = people(w / 2, h / 2);
     let expected = drawn(&caps, &buffer, &small.scaled(w as u32, h as u32).persons, &Style::default());
     let out = run(&mut harness(&overlay("")), &caps, with_people(buffer, &small));
     assert!(bytes(&out) == expected);
+}
+
+/// A picture that was stretched, or has borders now: nobody knows where the people of another shape's frame are.
+#[test]
+fn metadata_of_a_frame_of_another_shape_is_not_drawn() {
+    let (w, h) = (80, 60);
+    let caps = caps("RGB", w, h);
+    let buffer = frame("RGB", w, h, &picture(w, h));
+    let out = run(&mut harness(&overlay("")), &caps, with_people(buffer.copy(), &people(w / 2, h / 3)));
+    assert_eq!(bytes(&out), bytes(&buffer));
+    let element = overlay("effect=fill without-meta=hide");
+    let out = run(&mut harness(&element), &caps, with_people(buffer, &people(w / 2, h / 3)));
+    assert!(bytes(&out).iter().all(|&b| b == 0));
+}
+
+#[test]
+fn a_frame_that_nobody_analysed_is_told_from_one_without_people() {
+    let (w, h) = (64, 48);
+    for format in ["RGB", "I420", "YUY2"] {
+        let caps = caps(format, w, h);
+        let buffer = frame(format, w, h, &picture(w, h));
+        let nobody = with_people(buffer.copy(), &Persons { persons: vec![], ..people(w, h) });
+        let bus = gst::Bus::new();
+        for without in ["pass", "hide", "error"] {
+            let element = overlay(&format!("effect=fill without-meta={without}"));
+            element.set_bus(Some(&bus));
+            let mut h = harness(&element);
+            assert_eq!(
+                bytes(&run(&mut h, &caps, nobody.clone())),
+                bytes(&buffer),
+                "{format} {without}: nobody is there"
+            );
+            assert_eq!(texts(&bus, gst::MessageType::Warning), [""; 0]);
+            if without == "error" {
+                assert_eq!(h.push(buffer.copy()), Err(gst::FlowError::Error));
+                let error = texts(&bus, gst::MessageType::Error).concat();
+                assert!(error.contains("without-meta=hide") && error.contains("densepose before"), "{error}");
+                continue;
+            }
+            for _ in 0..3 {
+                let out = bytes(&run(&mut h, &caps, buffer.copy()));
+                assert_eq!(out == bytes(&buffer), without == "pass", "{format} {without}");
+                if without == "hide" && format == "RGB" {
+                    assert!(out.iter().all(|&b| b == 0));
+                }
+            }
+            let warnings = texts(&bus, gst::MessageType::Warning);
+            assert_eq!(warnings.len(), 1, "once per caps: {warnings:?}");
+            assert!(warnings[0].contains("densepose before this element"), "{warnings:?}");
+        }
+    }
+    // Painting hides nothing: nothing to warn of.
+    let bus = gst::Bus::new();
+    let element = overlay("");
+    element.set_bus(Some(&bus));
+    run(&mut harness(&element), &caps("RGB", w, h), frame("RGB", w, h, &picture(w, h)));
+    assert_eq!(texts(&bus, gst::MessageType::Warning), [""; 0]);
+}
+
+#[test]
+fn hiding_without_an_effect_is_refused() {
+    for properties in ["without-meta=hide", "without-meta=hide effect=blur preset=vitonhd"] {
+        let element = overlay(properties);
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        assert!(element.set_state(gst::State::Paused).is_err());
+        assert!(texts(&bus, gst::MessageType::Error).concat().contains("set effect to blur"));
+        element.set_state(gst::State::Null).unwrap();
+    }
 }
 
 #[test]

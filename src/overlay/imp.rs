@@ -6,13 +6,12 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use gst_video::VideoFrameRef;
-use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
 
 use super::settings::{
     self, DEFAULT_EFFECT_MARGIN, DEFAULT_EFFECT_SIZE, DEFAULT_FILL_COLOR, DEFAULT_OPACITY, Resource, Settings,
 };
-use super::{Canvas, Effect, Palette, Preset, Style};
+use super::{Canvas, Effect, Palette, Preset, Style, WithoutMeta};
 use crate::lock;
 use crate::meta;
 use crate::person::Persons;
@@ -26,9 +25,18 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 #[derive(Default)]
 pub struct DensePoseOverlay {
     settings: Mutex<Settings>,
-    /// The people of the frame to be drawn next.
-    found: Mutex<Persons>,
+    stream: Mutex<Stream>,
     renderer: Mutex<Renderer>,
+}
+
+/// What the streaming thread passes on from frame to frame.
+#[derive(Default)]
+struct Stream {
+    /// The people of the frame to be drawn next; `None` where nobody looked for them.
+    found: Option<Persons>,
+    /// Problems are reported once per caps, not once per frame.
+    warned_unread: bool,
+    warned_unknown: bool,
 }
 
 #[glib::object_subclass]
@@ -136,6 +144,11 @@ impl ObjectImpl for DensePoseOverlay {
                     .blurb("PNG that style texture lays onto the body: 4 by 6 square charts, parts from top to bottom")
                     .mutable_playing()
                     .build(),
+                glib::ParamSpecEnum::builder::<WithoutMeta>("without-meta")
+                    .nick("Without metadata")
+                    .blurb("What becomes of frames in which nobody looked for people, or whose metadata was lost")
+                    .mutable_playing()
+                    .build(),
             ]
         });
         PROPERTIES.as_ref()
@@ -164,6 +177,7 @@ impl ObjectImpl for DensePoseOverlay {
             "effect-size" => settings.effect_size = value.get().unwrap_or(DEFAULT_EFFECT_SIZE),
             "effect-margin" => settings.effect_margin = value.get().unwrap_or(DEFAULT_EFFECT_MARGIN),
             "fill-color" => settings.fill_color = value.get().unwrap_or(DEFAULT_FILL_COLOR),
+            "without-meta" => settings.without_meta = value.get().unwrap_or_default(),
             name => gst::error!(CAT, imp = self, "no such property: {name}"),
         }
         let missing = settings.missing().filter(|_| settings.started && missed.is_none());
@@ -190,6 +204,7 @@ impl ObjectImpl for DensePoseOverlay {
             "effect-margin" => settings.effect_margin.to_value(),
             "fill-color" => settings.fill_color.to_value(),
             "texture" => settings.texture.text.to_value(),
+            "without-meta" => settings.without_meta.to_value(),
             _ => pspec.default_value().clone(),
         }
     }
@@ -285,13 +300,38 @@ impl BaseTransformImpl for DensePoseOverlay {
         {
             let _ = self.obj().sync_values(time);
         }
-        let found = meta::read(buffer).unwrap_or_default();
+        let size = self.frame_size();
+        let found = meta::read(buffer).and_then(|found| found.fitted(size.0, size.1));
+        let (style, without_meta) = {
+            let settings = lock(&self.settings);
+            (settings.style(), settings.without_meta)
+        };
+        let unknown = found.is_none() && without_meta != WithoutMeta::Pass;
         // The base class copies frames that others hold, too, so that they may be drawn on: not if nothing will be.
-        self.obj().set_passthrough(lock(&self.settings).style().draws_nothing(found.persons.len()));
-        *lock(&self.found) = found;
+        let persons = found.as_ref().map_or(0, |found| found.persons.len());
+        self.obj().set_passthrough(!unknown && style.draws_nothing(persons));
+        let first = {
+            let mut stream = lock(&self.stream);
+            let first = found.is_none() && style.hiding.is_some() && !stream.warned_unknown;
+            stream.warned_unknown |= first;
+            stream.found = found;
+            first
+        };
+        if first && without_meta != WithoutMeta::Error {
+            self.warn_unknown(without_meta);
+        }
     }
 
     fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let known = lock(&self.stream).found.is_some();
+        if !known && lock(&self.settings).without_meta == WithoutMeta::Error {
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Failed,
+                ["a frame carries no people of its own: {LOST}; without-meta=hide or pass lets such frames through"]
+            );
+            return Err(gst::FlowError::Error);
+        }
         // The base class lets buffers pass that it cannot map: not those in which something is to be hidden.
         if lock(&self.settings).style().hiding.is_some() {
             let info = self.obj().sink_pad().current_caps().and_then(|c| gst_video::VideoInfo::from_caps(&c).ok());
@@ -303,23 +343,52 @@ impl BaseTransformImpl for DensePoseOverlay {
     }
 }
 
+/// Why a frame may carry no metadata, and what to do about it.
+const LOST: &str = "put densepose before this element, and elements that crop, flip, mix or change the shape of the \
+                    picture before densepose or behind this one";
+
+impl DensePoseOverlay {
+    fn frame_size(&self) -> (u32, u32) {
+        let caps = self.obj().sink_pad().current_caps();
+        let side =
+            |s: &gst::StructureRef, name| s.get::<i32>(name).ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+        caps.as_ref().and_then(|c| c.structure(0)).map_or((0, 0), |s| (side(s, "width"), side(s, "height")))
+    }
+
+    fn warn_unknown(&self, without_meta: WithoutMeta) {
+        let what = match without_meta {
+            WithoutMeta::Hide => "is hidden as a whole",
+            _ => "passes with nothing hidden (without-meta=hide would hide all of it)",
+        };
+        gst::element_imp_warning!(
+            self,
+            gst::StreamError::Failed,
+            ["a frame carries no people of its own and {what}: {LOST}"]
+        );
+    }
+}
+
 impl VideoFilterImpl for DensePoseOverlay {
+    fn set_info(
+        &self,
+        incaps: &gst::Caps,
+        in_info: &gst_video::VideoInfo,
+        outcaps: &gst::Caps,
+        out_info: &gst_video::VideoInfo,
+    ) -> Result<(), gst::LoggableError> {
+        *lock(&self.stream) = Stream::default();
+        self.parent_set_info(incaps, in_info, outcaps, out_info)
+    }
+
     fn transform_frame_ip(
         &self,
         frame: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let (style, texture) = {
+        let (style, texture, without_meta) = {
             let settings = lock(&self.settings);
-            (settings.style(), settings.texture.value.clone())
+            (settings.style(), settings.texture.value.clone(), settings.without_meta)
         };
-        let found = std::mem::take(&mut *lock(&self.found));
-        let (width, height) = (frame.width(), frame.height());
-        // Where an element changed the size and let the metadata be.
-        let found = if found.persons.is_empty() || (found.width, found.height) == (width, height) {
-            found
-        } else {
-            found.scaled(width, height)
-        };
+        let found = lock(&self.stream).found.take();
         let mut image = match video::image_mut(frame) {
             Ok(image) => image,
             // What is to be hidden must not pass.
@@ -328,17 +397,23 @@ impl VideoFilterImpl for DensePoseOverlay {
             }
             // As the base class does with buffers that it cannot map: say so, and let the video go on.
             Err(e) => {
-                gst::element_imp_warning!(
-                    self,
-                    gst::StreamError::Format,
-                    ["frame passed undrawn: {e}; does the buffer hold what its caps say?"]
-                );
+                if !std::mem::replace(&mut lock(&self.stream).warned_unread, true) {
+                    gst::element_imp_warning!(
+                        self,
+                        gst::StreamError::Format,
+                        ["frames pass undrawn: {e}; does the buffer hold what its caps say?"]
+                    );
+                }
                 return Ok(gst::FlowSuccess::Ok);
             }
         };
         let mut renderer = lock(&self.renderer);
         renderer.set_texture(texture);
-        renderer.draw(&mut image, &found.persons, &style);
+        match (found, &style.hiding) {
+            (Some(found), _) => renderer.draw(&mut image, &found.persons, &style),
+            (None, Some(hiding)) if without_meta == WithoutMeta::Hide => renderer.hide_all(&mut image, hiding),
+            (None, _) => renderer.draw(&mut image, &[], &style),
+        }
         Ok(gst::FlowSuccess::Ok)
     }
 }

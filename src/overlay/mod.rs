@@ -32,8 +32,11 @@
 //! On YUV formats colours go through the video's colour matrix; raw values are exact on RGB formats only, and the
 //! part index on GRAY8, too.
 //!
-//! Frames without [metadata](crate::meta) pass with nothing but their canvas changed. Metadata of another frame size
-//! is scaled to the frame.
+//! ## Frames that nobody analysed
+//!
+//! A frame without [metadata](crate::meta) is not a frame without people: it was never analysed, or the metadata was
+//! lost on the way. Property `without-meta` says what becomes of it. Metadata of another frame size is scaled to the
+//! frame if the two have the same shape; otherwise nothing is known of where people are, as without metadata.
 
 use gst::glib;
 use gst::prelude::*;
@@ -83,6 +86,20 @@ pub enum Effect {
     Pixelate,
     #[enum_value(name = "Fill them with fill-color", nick = "fill")]
     Fill,
+}
+
+/// What becomes of frames without metadata, property `without-meta`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstDensePoseOverlayWithoutMeta")]
+#[repr(i32)]
+pub enum WithoutMeta {
+    #[default]
+    #[enum_value(name = "They pass with nothing but their canvas changed", nick = "pass")]
+    Pass,
+    #[enum_value(name = "The whole picture is hidden by the effect", nick = "hide")]
+    Hide,
+    #[enum_value(name = "The stream ends with an error", nick = "error")]
+    Error,
 }
 
 /// What is shown on the body, property `style`.

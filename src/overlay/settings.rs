@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use super::{Canvas, Effect, Palette, Preset, Style};
+use super::{Canvas, Effect, Palette, Preset, Style, WithoutMeta};
 use crate::render;
 
 pub const DEFAULT_OPACITY: f64 = 0.7;
@@ -32,6 +32,7 @@ pub struct Settings {
     /// Alpha, red, green and blue, from the highest byte down.
     pub fill_color: u32,
     pub texture: Resource<Arc<render::Texture>>,
+    pub without_meta: WithoutMeta,
     /// Whether resources are to be read as soon as they are set.
     pub started: bool,
 }
@@ -74,6 +75,7 @@ impl Default for Settings {
             effect_margin: DEFAULT_EFFECT_MARGIN,
             fill_color: DEFAULT_FILL_COLOR,
             texture: Resource::default(),
+            without_meta: WithoutMeta::default(),
             started: false,
         }
     }
@@ -152,6 +154,11 @@ impl Settings {
 
     /// What is missing, for the user.
     pub fn missing(&self) -> Option<&'static str> {
+        if self.without_meta == WithoutMeta::Hide && self.style().hiding.is_none() {
+            return Some(
+                "without-meta=hide has nothing to hide by: set effect to blur, pixelate or fill, and no preset",
+            );
+        }
         let bare = self.texture.text.is_none() && self.style == Style::Texture;
         (bare && self.preset == Preset::None && self.effect == Effect::Paint)
             .then_some("style=texture draws nothing without a texture: set property texture to a PNG of 4 by 6 charts")

@@ -65,7 +65,7 @@ use paint::{Paint, Survey};
 use texture::TexturePaint;
 
 use crate::image::{ColorModel, ImageMut};
-use crate::person::Person;
+use crate::person::{IuvMap, Person};
 
 /// Draws people on a picture.
 pub fn draw(image: &mut ImageMut, persons: &[Person], style: &Style) {
@@ -100,6 +100,16 @@ impl Renderer {
             self.texture_paint = None;
         }
         self.texture = texture;
+    }
+
+    /// Hides the whole picture, as it would hide a person who fills it.
+    pub fn hide_all(&mut self, image: &mut ImageMut, hiding: &Hiding) {
+        let (width, height) = (image.width(), image.height());
+        let everything = IuvMap::new(width, height, [1, 0, 0].repeat(width * height));
+        if let Ok(iuv) = everything {
+            let person = Person { id: 0, score: 1.0, x: 0, y: 0, iuv };
+            self.hider.hide(image, &person, Parts::ALL, hiding);
+        }
     }
 
     /// Draws people on a picture.

@@ -349,7 +349,216 @@ fn a_full_disk_ends_the_stream() {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].contains("p.jsonl.part") && errors[0].contains("make room"), "{errors:?}");
     export.stop();
-    assert_eq!(names(d.path()), ["p.jsonl.part"]);
+    assert_eq!(names(d.path()), [""; 0], "an empty .part is of no use");
+}
+
+/// Another element of the pipeline fails.
+fn fail(bench: &Bench) {
+    let message = gst::message::Error::new(gst::StreamError::Failed, "somebody else");
+    bench.bus.post(message).unwrap();
+}
+
+/// The warnings that a user sees after the failure.
+fn told(bench: &Bench) -> String {
+    // Looking for one kind of message drops those of other kinds before it.
+    let kinds = [gst::MessageType::Error, gst::MessageType::Warning];
+    let messages: Vec<_> = std::iter::from_fn(|| bench.bus.pop_filtered(&kinds)).collect();
+    assert_eq!(messages.iter().filter(|m| m.type_() == gst::MessageType::Error).count(), 1);
+    let text = |m: &gst::Message| match m.view() {
+        gst::MessageView::Warning(w) => Some(format!("{} {}", w.error(), w.debug().unwrap_or_default())),
+        _ => None,
+    };
+    messages.iter().filter_map(text).collect()
+}
+
+#[test]
+fn a_stream_that_fails_before_the_first_frame_leaves_no_trace() {
+    let d = tempfile::tempdir().unwrap();
+    let precious = d.path().join("p.jsonl");
+    fs::write(&precious, "precious").unwrap();
+    for (name, properties) in [
+        ("p.jsonl", "existing=overwrite"),
+        ("p.jsonl", "existing=append"),
+        ("new.jsonl", ""),
+        ("new.json", "format=coco"),
+        ("new.pt", "format=detectron2"),
+        ("new-%d.jsonl", ""),
+    ] {
+        for eos in [false, true] {
+            let mut export = Bench::export(&d.path().join(name), properties);
+            export.harness();
+            fail(&export);
+            if eos {
+                export.harness().push_event(gst::event::Eos::new());
+            }
+            assert_eq!(told(&export), "");
+            export.stop();
+            assert_eq!(names(d.path()), ["p.jsonl"], "{name} {properties}");
+            let text = fs::read_to_string(&precious).unwrap();
+            assert_eq!(text.trim_end(), "precious", "{name} {properties}");
+        }
+        // Nor does one that is only started and stopped.
+        let mut export = Bench::export(&d.path().join(name), properties);
+        export.harness();
+        export.stop();
+        assert_eq!(names(d.path()), ["p.jsonl"], "{name} {properties}");
+    }
+}
+
+#[test]
+fn what_a_failing_stream_had_is_not_called_complete() {
+    let d = tempfile::tempdir().unwrap();
+    let (path, part) = (d.path().join("p.jsonl"), d.path().join("p.jsonl.part"));
+    fs::write(&path, "precious").unwrap();
+    let mut export = Bench::export(&path, "existing=overwrite");
+    export.pass_all(0..3);
+    fail(&export);
+    // As sources do after their error message.
+    export.harness().push_event(gst::event::Eos::new());
+    let warnings = told(&export);
+    assert!(warnings.contains("p.jsonl.part holds what was found"), "{warnings}");
+    export.stop();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    assert_eq!(frames(&part), [0, 1, 2]);
+    fs::remove_file(&part).unwrap();
+    // The lines of a file are complete, one by one: it keeps its name.
+    fs::write(&path, "").unwrap();
+    let mut export = Bench::export(&path, "existing=append");
+    export.pass_all(0..2);
+    fail(&export);
+    told(&export);
+    export.stop();
+    assert_eq!((names(d.path()), frames(&path)), (vec!["p.jsonl".to_owned()], vec![0, 1]));
+}
+
+#[test]
+fn an_error_anywhere_in_a_pipeline_is_seen() {
+    init();
+    let d = tempfile::tempdir().unwrap();
+    let model = common::tiny_model();
+    let dir = model.display();
+    for (name, description) in
+        [("a", "identity error-after=4 ! EXPORT"), ("b", "bin.( EXPORT ) ! identity error-after=4")]
+    {
+        let path = d.path().join(format!("{name}.jsonl"));
+        let export = format!("densepose-export location={}", path.display());
+        let description = description.replace("bin.( EXPORT )", &format!("( {export} )")).replace("EXPORT", &export);
+        let pipeline = gst::parse::launch(&format!(
+            "filesrc location={dir}/picture.png ! pngdec ! videoconvert ! imagefreeze num-buffers=9 \
+             ! densepose model={dir} threads=1 ! {description} ! fakesink"
+        ))
+        .unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let kinds = [gst::MessageType::Error, gst::MessageType::Eos];
+        let message = pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::from_seconds(100), &kinds).unwrap();
+        assert_eq!(message.type_(), gst::MessageType::Error);
+        pipeline.set_state(gst::State::Null).unwrap();
+        assert!(!path.exists(), "{name}");
+        assert!(!frames(&d.path().join(format!("{name}.jsonl.part"))).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn symbolic_links_are_followed_and_stay() {
+    let d = tempfile::tempdir().unwrap();
+    fs::create_dir(d.path().join("real")).unwrap();
+    for (name, target) in [("here.jsonl", "real/here.jsonl"), ("new.jsonl", "real/new.jsonl")] {
+        let link = d.path().join(name);
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        if name == "here.jsonl" {
+            fs::write(d.path().join(target), "old").unwrap();
+        }
+        let mut export = Bench::export(&link, "existing=overwrite");
+        export.pass_all(0..2);
+        export.end();
+        assert!(link.is_symlink());
+        assert_eq!(frames(&d.path().join(target)), [0, 1]);
+    }
+    assert_eq!(names(d.path()), ["here.jsonl", "new.jsonl", "real"]);
+    assert_eq!(names(&d.path().join("real")), ["here.jsonl", "new.jsonl"]);
+}
+
+#[test]
+fn what_is_no_file_is_written_through() {
+    use std::os::unix::fs::FileTypeExt;
+    let d = tempfile::tempdir().unwrap();
+    let mut export = Bench::export(Path::new("/dev/null"), "");
+    export.pass_all(0..2);
+    export.end();
+    assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+
+    let fifo = d.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let error = Bench::export(&fifo, "").refusal();
+    assert!(error.contains("start its reader first"), "{error}");
+    let reader = std::thread::spawn({
+        let fifo = fifo.clone();
+        move || fs::read(fifo).unwrap()
+    });
+    let mut export = loop {
+        // Until the reader has opened it.
+        let export = Bench::export(&fifo, "");
+        if export.element.set_state(gst::State::Paused).is_ok() {
+            break export;
+        }
+        export.element.set_state(gst::State::Null).unwrap();
+        std::thread::yield_now();
+    };
+    export.pass_all(0..5);
+    export.end();
+    let read = reader.join().unwrap();
+    let read: Vec<_> = read.split_inclusive(|&b| b == b'\n').map(|l| jsonl::parse(l).unwrap()).collect();
+    assert_eq!(read, (0..5).map(record).collect::<Vec<_>>());
+    assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
+
+    let socket = d.path().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let mut export = Bench::export(&socket, "");
+    export.pass_all(0..2);
+    export.end();
+    let mut read = Vec::new();
+    std::io::Read::read_to_end(&mut listener.accept().unwrap().0, &mut read).unwrap();
+    assert_eq!(read.split_inclusive(|&b| b == b'\n').count(), 2);
+    assert!(fs::metadata(&socket).unwrap().file_type().is_socket());
+
+    let error = Bench::export(d.path(), "").refusal();
+    assert!(error.contains("directory"), "{error}");
+    assert_eq!(names(d.path()), ["fifo", "socket"]);
+}
+
+#[test]
+fn standard_output_takes_lines_through_a_pipe_and_into_a_file() {
+    let d = tempfile::tempdir().unwrap();
+    let dir = common::tiny_model();
+    let dir = dir.display();
+    let out = d.path().join("out.jsonl");
+    fs::write(&out, "before\n").unwrap();
+    let launch = format!(
+        "gst-launch-1.0 -q filesrc location={dir}/picture.png ! pngdec ! videoconvert ! imagefreeze num-buffers=3 \
+         ! densepose model={dir} threads=1 ! densepose-export location=/dev/stdout fields=id ! fakesink"
+    );
+    let (mut shell, _plugins) = common::command("bash");
+    shell.arg("-c").arg(format!("{launch} | cat && {launch} >>{}", out.display()));
+    let piped = common::output(shell);
+    assert_eq!(piped.lines().filter(|l| l.starts_with("{\"version\":1")).count(), 3, "{piped}");
+    let text = fs::read_to_string(out).unwrap();
+    assert!(text.starts_with("before\n{\"version\":1") && text.lines().count() == 4, "{text}");
+}
+
+#[test]
+fn files_of_a_series_rotate_by_time_though_time_begins_again() {
+    let d = tempfile::tempdir().unwrap();
+    let mut export = Bench::export(&d.path().join("p-%d.jsonl"), "max-size-time=200000000");
+    for clip in 0..4u64 {
+        for n in 0..3 {
+            let mut buffer = buffer(clip * 3 + n);
+            buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_nseconds(n * STEP));
+            export.pass(buffer).unwrap();
+        }
+    }
+    export.end();
+    // Two steps a clip: a file is full in the third clip.
+    assert_eq!(names(d.path()).len(), 2, "{:?}", names(d.path()));
 }
 
 #[test]

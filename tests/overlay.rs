@@ -155,7 +155,7 @@ fn properties_can_be_controlled_and_set_while_playing() {
     let own = |p: &&gst::glib::ParamSpec| p.owner_type() == element.type_();
     let properties = element.list_properties();
     let names: Vec<&str> = properties.iter().filter(own).map(|p| p.name()).collect();
-    assert_eq!(names.len(), 14, "{names:?}");
+    assert_eq!(names.len(), 15, "{names:?}");
     for name in names {
         let flags = element.find_property(name).unwrap().flags();
         let is_string = matches!(name, "custom-palette" | "parts" | "texture");

@@ -1,15 +1,12 @@
 //! Files that appear under their names only when they are complete, one after another.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::Existing;
+use super::target::{PART, Target};
 use crate::records::location::Location;
 use crate::records::{Encoder, Record};
-
-/// What is after the name of a file that is not complete.
-const PART: &str = ".part";
 
 /// When the next file begins; 0 = never. A file ends with the record that reaches a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +36,7 @@ pub struct FileError {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::NotFound => "does the directory exist?",
+        ErrorKind::BrokenPipe => "whoever read has gone: start the reader again",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "choose a location that may be written to",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room, or set location to another disk",
         ErrorKind::AlreadyExists => {
@@ -49,7 +47,7 @@ fn remedy(error: &io::Error) -> &'static str {
 }
 
 impl FileError {
-    fn new<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
+    pub(super) fn new<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
         move |source| Self { doing, path: path.to_owned(), source }
     }
 }
@@ -68,19 +66,12 @@ pub struct Files {
 
 /// The file that is being written.
 struct Open {
-    file: File,
-    path: PathBuf,
-    part: PathBuf,
+    target: Target,
     frames: u64,
     bytes: u64,
-    /// Stream time of the first record that has one.
-    start: Option<u64>,
-}
-
-fn part(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(PART);
-    name.into()
+    /// Nanoseconds from the first record on, and the last record's time.
+    elapsed: u64,
+    last: Option<u64>,
 }
 
 impl Files {
@@ -104,23 +95,13 @@ impl Files {
     }
 
     fn begin(&mut self) -> Result<&mut Open, FileError> {
-        let path = self.location.path(self.number);
-        let part = part(&path);
         let numbered = matches!(self.location, Location::Series { .. });
-        let mut options = OpenOptions::new();
-        options.write(true);
-        let file = match self.existing {
-            Existing::Overwrite => {
-                options.create(true).truncate(true).open(&part).map_err(FileError::new("create", &part))?
-            }
-            Existing::Append if !numbered => reopen(&path, &part)?,
-            _ if path.exists() => return Err(FileError::new("create", &path)(ErrorKind::AlreadyExists.into())),
-            _ => options.create_new(true).open(&part).map_err(FileError::new("create", &part))?,
-        };
+        let existing = if numbered && self.existing == Existing::Append { Existing::Keep } else { self.existing };
+        let target = Target::open(&self.location.path(self.number), existing)?;
         self.number = self.number.saturating_add(1);
         self.buffer.clear();
         self.encoder.start(&mut self.buffer);
-        let open = self.open.insert(Open { file, path, part, frames: 0, bytes: 0, start: None });
+        let open = self.open.insert(Open { target, frames: 0, bytes: 0, elapsed: 0, last: None });
         open.write(&self.buffer)?;
         Ok(open)
     }
@@ -143,7 +124,7 @@ impl Files {
         self.encoder.record(record, &mut self.buffer);
         open.write(&self.buffer)?;
         open.frames += 1;
-        open.start = open.start.or(record.pts);
+        open.pass(record.pts);
         Ok(())
     }
 
@@ -153,16 +134,22 @@ impl Files {
         self.buffer.clear();
         self.encoder.finish(&mut self.buffer);
         open.write(&self.buffer)?;
-        open.file.sync_all().map_err(FileError::new("write", &open.part))?;
-        if self.existing != Existing::Overwrite && open.path.exists() {
-            return Err(FileError::new("rename its .part to", &open.path)(ErrorKind::AlreadyExists.into()));
-        }
-        fs::rename(&open.part, &open.path).map_err(FileError::new("rename its .part to", &open.path))
+        open.target.complete()
     }
 
-    /// Leaves the open file as it is, with what was written to it.
-    pub fn abandon(&mut self) {
-        self.open = None;
+    /// Ends where the stream was stopped: a file without a frame is taken away, another one is complete.
+    pub fn stop(&mut self) -> Result<(), FileError> {
+        match &self.open {
+            Some(open) if open.frames == 0 => self.abandon().map(drop),
+            _ => self.finish(),
+        }
+    }
+
+    /// Ends where something went wrong. Returns the name of the incomplete file, if it holds frames; one that holds none
+    /// is taken away.
+    pub fn abandon(&mut self) -> Result<Option<PathBuf>, FileError> {
+        let Some(open) = self.open.take() else { return Ok(None) };
+        open.target.abandon(open.frames > 0)
     }
 }
 
@@ -170,40 +157,21 @@ impl Open {
     /// One write for a record, so that whole ones are in the file should the program end.
     fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         self.bytes += bytes.len() as u64;
-        self.file.write_all(bytes).map_err(FileError::new("write", &self.part))
+        self.target.write(bytes)
+    }
+
+    /// Time goes on, from wherever it begins again: playlists and reconnecting sources start at 0 once more.
+    fn pass(&mut self, pts: Option<u64>) {
+        if let (Some(now), Some(last)) = (pts, self.last) {
+            self.elapsed += now.saturating_sub(last);
+        }
+        self.last = pts.or(self.last);
     }
 
     fn is_full(&self, limits: Limits, pts: Option<u64>) -> bool {
         let reached = |limit, value| limit != 0 && value >= limit;
-        let time = pts.zip(self.start).map_or(0, |(now, start)| now.saturating_sub(start));
+        let time = self.elapsed + pts.zip(self.last).map_or(0, |(now, last)| now.saturating_sub(last));
         self.frames > 0
             && (reached(limits.frames, self.frames) || reached(limits.bytes, self.bytes) || reached(limits.time, time))
     }
-}
-
-/// Opens a file to add lines to it. It goes by its incomplete name meanwhile, as does what a crash left behind.
-fn reopen(path: &Path, part: &Path) -> Result<File, FileError> {
-    if path.exists() {
-        if part.exists() {
-            // Which of the two holds what is not for us to decide.
-            return Err(FileError::new("append to", part)(ErrorKind::AlreadyExists.into()));
-        }
-        fs::rename(path, part).map_err(FileError::new("rename", path))?;
-    }
-    let mut options = OpenOptions::new();
-    let mut file =
-        options.read(true).append(true).create(true).open(part).map_err(FileError::new("append to", part))?;
-    end_line(&mut file).map_err(FileError::new("append to", part))?;
-    Ok(file)
-}
-
-/// Ends a line that was cut off, so that it spoils no other.
-fn end_line(file: &mut File) -> io::Result<()> {
-    if file.seek(SeekFrom::End(0))? == 0 {
-        return Ok(());
-    }
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
 }

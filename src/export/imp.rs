@@ -7,6 +7,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use super::files::{FileError, Files, Limits};
+use super::witness::Witness;
 use super::{Existing, Format, IuvEncoding};
 use crate::lock;
 use crate::meta;
@@ -96,6 +97,7 @@ impl Settings {
 struct Stream {
     /// `None` while stopped, and after an error that was ignored.
     files: Option<Files>,
+    witness: Option<Witness>,
     /// Number of the next frame.
     frame: u64,
     warned: bool,
@@ -246,14 +248,18 @@ impl BaseTransformImpl for DensePoseExport {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         meta::register();
         let files = lock(&self.settings).open()?;
-        *lock(&self.stream) = Stream { files: Some(files), ..Stream::default() };
+        let witness = Some(Witness::new(self.obj().upcast_ref()));
+        *lock(&self.stream) = Stream { files: Some(files), witness, ..Stream::default() };
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        let stream = std::mem::take(&mut *lock(&self.stream));
+        let mut stream = std::mem::take(&mut *lock(&self.stream));
+        if self.left_incomplete(&mut stream) {
+            return Ok(());
+        }
         if let Some(mut files) = stream.files
-            && let Err(e) = files.finish()
+            && let Err(e) = files.stop()
         {
             // The element stops all the same.
             gst::element_imp_warning!(self, gst::ResourceError::Write, ["{e}"]);
@@ -264,7 +270,8 @@ impl BaseTransformImpl for DensePoseExport {
     fn sink_event(&self, event: gst::Event) -> bool {
         if let gst::EventView::Eos(_) = event.view() {
             let mut stream = lock(&self.stream);
-            if let Some(files) = &mut stream.files
+            if !self.left_incomplete(&mut stream)
+                && let Some(files) = &mut stream.files
                 && let Err(e) = files.finish()
             {
                 // The stream is over: an error stops nothing any more, but is told.
@@ -301,11 +308,33 @@ impl BaseTransformImpl for DensePoseExport {
 }
 
 impl DensePoseExport {
+    /// Where something in the pipeline has failed, the open file does not get its name.
+    fn left_incomplete(&self, stream: &mut Stream) -> bool {
+        let failed = stream.witness.as_ref().is_some_and(Witness::failed);
+        if failed {
+            self.abandon(stream);
+        }
+        failed
+    }
+
+    fn abandon(&self, stream: &mut Stream) {
+        match stream.files.take().map(|mut files| files.abandon()) {
+            Some(Ok(Some(part))) => {
+                let part = part.display();
+                gst::element_imp_warning!(
+                    self,
+                    gst::ResourceError::Write,
+                    ["the stream failed: {part} holds what was found until then"]
+                );
+            }
+            Some(Err(e)) => gst::element_imp_warning!(self, gst::ResourceError::Write, ["{e}"]),
+            _ => {}
+        }
+    }
+
     /// Ends the export, and the stream with it unless errors are ignored.
     fn failed(&self, stream: &mut Stream, error: &FileError) -> Result<gst::FlowSuccess, gst::FlowError> {
-        if let Some(mut files) = stream.files.take() {
-            files.abandon();
-        }
+        self.abandon(stream);
         if lock(&self.settings).ignore_errors {
             gst::element_imp_warning!(
                 self,

@@ -14,7 +14,9 @@
 //! stands behind an encoder. The formats are defined in [`records`](crate::records).
 //!
 //! While a file is written it has `.part` after its name; it gets its name once it is complete: at the end of the
-//! stream, when the element stops, or when the next file begins.
+//! stream, when the element stops, or when the next file begins. Where the pipeline fails it does not: a `.part` with
+//! frames stays and a warning names it, one without is removed, and a file that was there before is untouched.
+//! What is no regular file (a FIFO, a socket, a device, `/dev/stdout`) is written through.
 
 use gst::glib;
 use gst::prelude::*;
@@ -23,6 +25,8 @@ use crate::records::jsonl;
 
 mod files;
 mod imp;
+mod target;
+mod witness;
 
 /// Form of the files, property `format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]

@@ -147,6 +147,7 @@ impl ObjectImpl for DensePoseOverlay {
                 glib::ParamSpecEnum::builder::<WithoutMeta>("without-meta")
                     .nick("Without metadata")
                     .blurb("What becomes of frames in which nobody looked for people, or whose metadata was lost")
+                    .controllable()
                     .mutable_playing()
                     .build(),
             ]

@@ -14,11 +14,11 @@
 //! `result.labels` works as before, and the file is loaded by any PyTorch (1.6 or newer), without detectron2 and with
 //! `weights_only=True`.
 //!
-//! The file is PyTorch's ZIP archive with compressed entries; the tensors of a frame are written as they come, the
-//! list that names them at the end.
+//! The file is PyTorch's ZIP archive. Its entries are stored as they are, so that `torch.load(..., mmap=True)` maps them;
+//! the tensors of a frame are written as they come, the list that names them at the end.
 
 use super::pickle::Pickle;
-use super::zip::{Deflated, Zip};
+use super::zip::Zip;
 use super::{Encoder, Field, Fields, Record, finite};
 use crate::person::Person;
 
@@ -34,7 +34,7 @@ pub struct Writer {
     file_name: FileName,
     pickle: Pickle,
     /// The pickle so far.
-    list: Deflated,
+    list: Vec<u8>,
     zip: Zip,
     storages: usize,
     /// The value of a coordinate of 0 to 255.
@@ -47,7 +47,7 @@ impl Writer {
             fields,
             file_name,
             pickle: Pickle::default(),
-            list: Deflated::default(),
+            list: Vec::new(),
             zip: Zip::default(),
             storages: 0,
             units: std::array::from_fn(unit),
@@ -144,23 +144,19 @@ impl Encoder for Writer {
             p.op(b"e");
         }
         p.op(b"ua");
-        self.list.push(&self.pickle.take());
+        self.list.extend(self.pickle.take());
         for storage in [floats, longs] {
-            let mut data = Deflated::default();
-            data.push(&storage.bytes);
-            self.zip.add(&format!("people/data/{}", storage.key), data, out);
+            self.zip.store(&format!("people/data/{}", storage.key), &storage.bytes, out);
         }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
         self.pickle.op(b".");
-        self.list.push(&self.pickle.take());
+        self.list.extend(self.pickle.take());
         let mut zip = std::mem::take(&mut self.zip);
-        zip.add("people/data.pkl", std::mem::take(&mut self.list), out);
+        zip.store("people/data.pkl", &std::mem::take(&mut self.list), out);
         for (name, text) in [("people/byteorder", "little"), ("people/version", "3\n")] {
-            let mut data = Deflated::default();
-            data.push(text.as_bytes());
-            zip.add(name, data, out);
+            zip.store(name, text.as_bytes(), out);
         }
         zip.finish(out);
     }

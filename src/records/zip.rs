@@ -54,16 +54,45 @@ fn wide(numbers: &[u64]) -> Vec<u8> {
     [&1u16.to_le_bytes()[..], &(large.len() as u16).to_le_bytes(), &large].concat()
 }
 
+/// Compression methods.
+const STORED: u16 = 0;
+const DEFLATED: u16 = 8;
+/// Where stored data may begin: programs map it into memory as numbers.
+const ALIGNMENT: u64 = 64;
+/// The header of a local file without its name and extra field.
+const LOCAL_HEADER: u64 = 30;
+
+/// An extra field that nobody reads, after which data that would begin at `place` is aligned.
+fn padding(place: u64) -> Vec<u8> {
+    const ID: [u8; 2] = *b"FB";
+    let length = (ALIGNMENT - (place + 4) % ALIGNMENT) % ALIGNMENT;
+    let mut field = ID.to_vec();
+    field.extend((length as u16).to_le_bytes());
+    field.resize(4 + length as usize, 0);
+    field
+}
+
 impl Zip {
-    /// Appends a file.
+    /// Appends a file, compressed.
     pub fn add(&mut self, name: &str, data: Deflated, out: &mut Vec<u8>) {
         let (size, crc) = (data.size, data.crc.sum());
         let packed = data.encoder.finish().unwrap_or_default();
+        self.append(name, DEFLATED, size, crc, &packed, out);
+    }
+
+    /// Appends a file as it is.
+    pub fn store(&mut self, name: &str, data: &[u8], out: &mut Vec<u8>) {
+        let mut crc = Crc::new();
+        crc.update(data);
+        self.append(name, STORED, data.len() as u64, crc.sum(), data, out);
+    }
+
+    fn append(&mut self, name: &str, method: u16, size: u64, crc: u32, packed: &[u8], out: &mut Vec<u8>) {
         let packed_size = packed.len() as u64;
         let start = out.len();
         let common = |extra: &[u8]| {
             let mut header = Vec::new();
-            for n in [VERSION, UTF8_NAMES, 8, 0, DATE] {
+            for n in [VERSION, UTF8_NAMES, method, 0, DATE] {
                 header.extend(n.to_le_bytes());
             }
             for n in [crc, narrow(packed_size), narrow(size)] {
@@ -74,8 +103,11 @@ impl Zip {
             }
             header
         };
-        let extra = wide(&[size, packed_size]);
-        for bytes in [b"PK\x03\x04", &common(&extra)[..], name.as_bytes(), &extra, &packed] {
+        let mut extra = wide(&[size, packed_size]);
+        if method == STORED {
+            extra.extend(padding(self.offset + LOCAL_HEADER + (name.len() + extra.len()) as u64));
+        }
+        for bytes in [b"PK\x03\x04", &common(&extra)[..], name.as_bytes(), &extra, packed] {
             out.extend_from_slice(bytes);
         }
         let extra = wide(&[size, packed_size, self.offset]);

@@ -1,7 +1,6 @@
 //! Reads back what is written, as PyTorch does: the archive's directory, then the pickle, then the storages.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
 use super::*;
 use crate::person::{IuvMap, Persons};
@@ -36,10 +35,11 @@ fn unzip(zip: &[u8]) -> BTreeMap<String, Vec<u8>> {
         let (packed, size, name) = (number(&head[20..24]), number(&head[24..28]), number(&head[28..30]));
         let local = number(&head[42..46]);
         assert_eq!(&zip[local..local + 4], b"PK\x03\x04");
-        assert_eq!(zip[local + 6..local + 30], head[8..32], "both headers say the same");
-        let mut data = Vec::new();
-        let packed = &zip[local + 30 + name..][..packed];
-        flate2::read::DeflateDecoder::new(packed).read_to_end(&mut data).unwrap();
+        assert_eq!(zip[local + 6..local + 28], head[8..30], "both headers say the same");
+        assert_eq!((number(&head[10..12]), packed), (0, size), "stored, so that programs may map it into memory");
+        let start = local + 30 + name + number(&zip[local + 28..local + 30]);
+        assert_eq!(start % 64, 0, "aligned for numbers of any type");
+        let data = zip[start..][..packed].to_vec();
         let mut crc = flate2::Crc::new();
         crc.update(&data);
         assert_eq!((data.len(), crc.sum() as usize), (size, number(&head[16..20])));

@@ -100,7 +100,10 @@ fn proposals(bencher: Bencher) {
     let setup = Setup::new(1);
     let pyramid = setup.pyramid();
     let levels = pyramid.levels(setup.manifest());
-    bencher.bench_local(|| anchors::propose(&setup.manifest().rpn, &levels, (setup.size.width, setup.size.height)));
+    bencher.bench_local(|| {
+        let rpn = &setup.manifest().rpn;
+        anchors::propose(rpn, &levels, (setup.size.width, setup.size.height), rpn.post_nms_topk)
+    });
 }
 
 /// With their pooling.

@@ -2,11 +2,11 @@
 //! thread and on all cores.
 //!
 //!     cargo run --release --example bench_stages -- [PICTURE] [--model DIR] [--threads N] [--frames N] [--persons N]
-//!         [--onnxruntime PROVIDERS]
+//!         [--onnxruntime PROVIDERS] [--max-persons N]
 //!
 //! Without PICTURE it is noise, without --model the embedded network. Prints medians. With --persons the body is mapped
 //! in N boxes of standing people side by side, whatever the network detects. The frame's way as a buffer's meta and its
-//! smoothing over time are measured, too.
+//! smoothing over time are measured, too. --max-persons looks at more proposals, as the element's property does.
 //! `--onnxruntime cpu` (with `--features onnxruntime`) runs the network by ONNX Runtime instead of tract.
 
 use std::error::Error;
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (mut picture, mut model, mut threads, mut persons, mut frames) = (None, None, None, None, 20_usize);
+    let mut max_persons = None;
     let mut backend = Backend::Tract;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
@@ -44,6 +45,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             "--threads" => threads = Some(value()?.parse()?),
             "--frames" => frames = value()?.parse::<usize>()?.max(1),
             "--onnxruntime" => backend = Backend::OnnxRuntime { providers: Provider::list(&value()?)? },
+            "--max-persons" => max_persons = Some(value()?.parse()?),
             "--persons" => persons = Some(value()?.parse()?),
             _ if picture.is_none() && !argument.starts_with('-') => picture = Some(argument),
             _ => return Err(format!("unknown argument {argument}").into()),
@@ -71,7 +73,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     };
     for short_side in SHORT_SIDES {
         for &threads in &counts {
-            let options = Options { short_side, threads, ..Options::default() };
+            let options = Options { short_side, threads, max_persons, ..Options::default() };
             let mut estimator = Estimator::with_backend(&model, options, &backend)?;
             measure(&mut estimator, &frame, boxes.as_deref(), frames)?;
         }

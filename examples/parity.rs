@@ -142,7 +142,7 @@ fn stages(model: &Model, picture: &Image, reference: &Arrays, report: &mut Repor
         .iter()
         .map(|(o, d)| LevelOutput { objectness: &o.data, deltas: &d.data, height: o.shape[1], width: o.shape[2] })
         .collect();
-    let proposals = propose(&manifest.rpn, &levels, (size.width, size.height));
+    let proposals = propose(&manifest.rpn, &levels, (size.width, size.height), manifest.rpn.post_nms_topk);
     report.largest("proposals, px", &edges(&proposals), &reference.get("proposals").data, 1e-2);
     report.largest("logits of proposals", &scores(&proposals), &reference.get("proposal_logits").data, 1e-4);
 

@@ -371,3 +371,110 @@ fn an_element_can_be_stopped_and_started_again() {
     let again = run(&mut harness(&element), &caps, buffer);
     assert_eq!(first, again);
 }
+
+/// A frame at a time of the stream, of pixels as `run` takes them.
+fn at(buffer: &gst::Buffer, milliseconds: u64) -> gst::Buffer {
+    let mut buffer = buffer.copy();
+    buffer.make_mut().set_pts(gst::ClockTime::from_mseconds(milliseconds));
+    buffer
+}
+
+/// The tiny picture, and another scene: the same with its colours inverted and upside down.
+fn two_scenes() -> (gst::Caps, gst::Buffer, gst::Buffer) {
+    let (w, h, rgb) = tiny_picture();
+    let other: Vec<u8> = rgb.chunks(3).rev().flatten().map(|v| 255 - v).collect();
+    (caps("RGB", w, h), frame("RGB", w, h, &rgb), frame("RGB", w, h, &other))
+}
+
+/// The people of a frame but for their numbers.
+fn unnumbered(mut found: Persons) -> Persons {
+    found.persons.iter_mut().for_each(|p| p.id = 0);
+    found
+}
+
+#[test]
+fn after_a_cut_nothing_of_the_scene_before_is_left() {
+    let (caps, a, b) = two_scenes();
+    let alone = |buffer: &gst::Buffer| run(&mut harness(&element()), &caps, at(buffer, 0));
+    let (alone_a, alone_b) = (alone(&a), alone(&b));
+    assert!(!alone_a.persons.is_empty() && !alone_b.persons.is_empty());
+    let mut h = harness(&element());
+    let (first, second, third) =
+        (run(&mut h, &caps, at(&a, 0)), run(&mut h, &caps, at(&b, 40)), run(&mut h, &caps, at(&a, 80)));
+    assert_eq!(first, alone_a);
+    assert_eq!(unnumbered(second.clone()), unnumbered(alone_b));
+    assert_eq!(unnumbered(third.clone()), unnumbered(alone_a));
+    let mut ids: Vec<_> = [first, second, third].iter().flat_map(|f| f.persons.iter().map(|p| p.id)).collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "numbers of two scenes are the same");
+}
+
+#[test]
+fn a_cut_is_analysed_at_once_whatever_the_interval() {
+    let (caps, a, b) = two_scenes();
+    let element = element();
+    element.set_property("interval", 10u32);
+    let mut h = harness(&element);
+    let ages: Vec<_> = [&a, &a, &b, &b].iter().zip(0..).map(|(f, n)| run(&mut h, &caps, at(f, n * 40)).age).collect();
+    assert_eq!(ages, [0, 1, 0, 1]);
+}
+
+/// The tiny picture a little darker: the same scene, for which the tiny network says something else.
+fn darker() -> gst::Buffer {
+    let (w, h, rgb) = tiny_picture();
+    frame("RGB", w, h, &rgb.iter().map(|v| (f32::from(*v) * 0.93) as u8).collect::<Vec<_>>())
+}
+
+#[test]
+fn pictures_of_a_slide_show_stand_for_themselves_and_people_keep_their_numbers() {
+    let (caps, a, _) = two_scenes();
+    let b = darker();
+    let alone = run(&mut harness(&element()), &caps, at(&b, 0));
+    for (pause, smoothed) in [(40, true), (1000, false)] {
+        let mut h = harness(&element());
+        let first = run(&mut h, &caps, at(&a, 0));
+        let second = run(&mut h, &caps, at(&b, pause));
+        assert_eq!(unnumbered(second.clone()) == unnumbered(alone.clone()), !smoothed, "{pause} ms");
+        assert!(second.persons.iter().any(|p| first.persons.iter().any(|q| p.id == q.id)), "{pause} ms");
+    }
+}
+
+#[test]
+fn numbers_are_not_used_again_after_a_flush_or_new_caps() {
+    let (caps, a, _) = two_scenes();
+    let mut h = harness(&element());
+    let mut ids: Vec<u32> = run(&mut h, &caps, at(&a, 0)).persons.iter().map(|p| p.id).collect();
+    h.push_event(gst::event::FlushStart::new());
+    h.push_event(gst::event::FlushStop::new(true));
+    h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    ids.extend(run(&mut h, &caps, at(&a, 0)).persons.iter().map(|p| p.id));
+    let (other, buffer) = tiny_frame("BGR");
+    ids.extend(run(&mut h, &other, at(&buffer, 40)).persons.iter().map(|p| p.id));
+    // A playlist's next clip: time begins again.
+    ids.extend(run(&mut h, &other, at(&buffer, 0)).persons.iter().map(|p| p.id));
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count);
+}
+
+/// Forty portraits side by side.
+#[test]
+fn who_asks_for_many_people_gets_them() {
+    let portrait = image::open("examples/media/astronaut.jpg").unwrap().to_rgb8();
+    let portrait = image::imageops::resize(&portrait, 160, 160, image::imageops::FilterType::Triangle);
+    let crowd = image::RgbImage::from_fn(1600, 640, |x, y| *portrait.get_pixel(x % 160, y % 160));
+    let caps = caps("RGB", 1600, 640);
+    init();
+    for (most, range) in [(20u32, 20..=20), (60, 36..=60)] {
+        let element = gst::ElementFactory::make("densepose")
+            .property("short-side", 640u32)
+            .property("max-persons", most)
+            .build()
+            .unwrap();
+        let found = run(&mut harness(&element), &caps, gst::Buffer::from_slice(crowd.as_raw().clone()));
+        assert!(range.contains(&found.persons.len()), "max-persons={most}: {}", found.persons.len());
+    }
+}

@@ -153,7 +153,8 @@ fn proposals_are_those_of_pytorch() {
             LevelOutput { objectness: &objectness.data, deltas, height, width }
         })
         .collect();
-    let proposals = propose(&model.manifest().rpn, &levels, (size.width, size.height));
+    let proposals =
+        propose(&model.manifest().rpn, &levels, (size.width, size.height), model.manifest().rpn.post_nms_topk);
     assert_close("proposals", &edges(&proposals), &reference.get("proposals").data, 1e-6);
     assert_close("logits", &scores(&proposals), &reference.get("proposal_logits").data, 1e-6);
 }

@@ -10,9 +10,11 @@ use gst_video::VideoFrameRef;
 
 use super::Backend;
 use crate::estimator::{self, Estimator, Model, Options, Provider, Tracker};
+use crate::frame::SHORT_SIDES;
 use crate::lock;
 use crate::meta;
 use crate::person::Persons;
+use crate::scene::Scene;
 use crate::video;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -57,10 +59,11 @@ impl Default for Settings {
 }
 
 impl Settings {
-    fn options(&self) -> Options {
+    /// For `threads` as they were when the element started.
+    fn options(&self, threads: u32) -> Options {
         Options {
             short_side: self.short_side as usize,
-            threads: self.threads as usize,
+            threads: threads as usize,
             score_threshold: Some(self.score_threshold as f32),
             max_persons: Some(self.max_persons as usize),
         }
@@ -85,6 +88,12 @@ struct Stream {
     estimator: Option<Estimator>,
     info: Option<gst_video::VideoInfo>,
     tracker: Tracker,
+    scene: Scene,
+    /// Running time of the last frame.
+    time: Option<gst::ClockTime>,
+    /// The last inference was so long ago that it says nothing of how people look now.
+    paused: bool,
+    threads: u32,
     /// The last result as a structure (its maps are shared by all frames that carry it) and its age in frames.
     last: Option<(gst::Structure, u32)>,
     /// Frames that cannot be read are reported once per caps, not once per frame.
@@ -126,9 +135,10 @@ impl ObjectImpl for DensePose {
                 glib::ParamSpecUInt::builder("short-side")
                     .nick("Short side")
                     .blurb(
-                        "Length in pixels of the frame's shorter side in the network, clamped to 32..2048: larger \
-                         finds smaller people, smaller is faster; 0 = the model's own",
+                        "Length in pixels of the frame's shorter side in the network, at least 32: larger finds smaller \
+                         people, smaller is faster; 0 = the model's own",
                     )
+                    .maximum(*SHORT_SIDES.end() as u32)
                     .default_value(DEFAULT_SHORT_SIDE)
                     .mutable_playing()
                     .build(),
@@ -269,10 +279,10 @@ impl BaseTransformImpl for DensePose {
             Some(directory) => Model::open(directory),
             None => Model::embedded(),
         };
-        let estimator = model.and_then(|m| Estimator::with_backend(&m, settings.options(), &backend));
+        let estimator = model.and_then(|m| Estimator::with_backend(&m, settings.options(settings.threads), &backend));
         let estimator = estimator.map_err(|e| unusable(e.to_string()))?;
         gst::info!(CAT, imp = self, "loaded the model into {backend:?} in {:?}", started.elapsed());
-        *lock(&self.stream) = Stream { estimator: Some(estimator), ..Stream::default() };
+        *lock(&self.stream) = Stream { estimator: Some(estimator), threads: settings.threads, ..Stream::default() };
         *lock(&self.timing) = Timing::default();
         Ok(())
     }
@@ -285,8 +295,8 @@ impl BaseTransformImpl for DensePose {
     fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let info = gst_video::VideoInfo::from_caps(incaps)
             .map_err(|_| gst::loggable_error!(CAT, "{incaps} does not describe raw video"))?;
-        let options = lock(&self.settings).options();
         let mut stream = lock(&self.stream);
+        let options = lock(&self.settings).options(stream.threads);
         if let Some(estimator) = &mut stream.estimator {
             estimator.set_options(options);
             let prepared = estimator.prepare(info.width() as usize, info.height() as usize);
@@ -296,16 +306,15 @@ impl BaseTransformImpl for DensePose {
             })?;
         }
         // Boxes of another size say nothing about these frames.
-        *stream = Stream { estimator: stream.estimator.take(), info: Some(info), ..Stream::default() };
+        stream.restart();
+        stream.info = Some(info);
+        stream.warned = false;
         Ok(())
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
         if matches!(event.view(), gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_)) {
-            let mut stream = lock(&self.stream);
-            stream.last = None;
-            stream.tracker = Tracker::default();
-            drop(stream);
+            lock(&self.stream).restart();
             lock(&self.timing).earliest = None;
         }
         self.parent_sink_event(event)
@@ -336,8 +345,9 @@ impl BaseTransformImpl for DensePose {
         let settings = lock(&self.settings).clone();
         let mut stream = lock(&self.stream);
         let stream = &mut *stream;
-        let due = stream.last.as_ref().is_none_or(|(_, age)| age + 1 >= settings.interval);
-        let run = due && (stream.last.is_none() || !self.is_late(buffer));
+        self.notice_cut(stream, buffer);
+        let due = stream.paused || stream.last.as_ref().is_none_or(|(_, age)| age + 1 >= settings.interval);
+        let run = due && (stream.paused || stream.last.is_none() || !self.is_late(buffer));
         let found = if run { self.infer(stream, &settings, buffer)? } else { None };
         match (found, &mut stream.last) {
             (Some(persons), last) => *last = Some((persons.into_structure(), 0)),
@@ -361,7 +371,44 @@ fn earliest(timestamp: gst::ClockTime, jitter: i64) -> gst::ClockTime {
     timestamp.saturating_add(late).saturating_add(late)
 }
 
+impl Stream {
+    /// What comes next shows another scene.
+    fn restart(&mut self) {
+        self.last = None;
+        self.tracker.restart();
+        self.scene = Scene::default();
+        self.time = None;
+    }
+}
+
+/// Smoothing over so many frames is none.
+const FORGOTTEN: u32 = 100;
+
+/// Frames as far apart as this are not smoothed over.
+const PAUSE: gst::ClockTime = gst::ClockTime::from_mseconds(900);
+
 impl DensePose {
+    /// Starts afresh where a frame does not go on from the one before: a cut in the picture, or a jump back in time.
+    /// After a pause people may be the same, but do not look the same.
+    fn notice_cut(&self, stream: &mut Stream, buffer: &gst::BufferRef) {
+        let Some(info) = &stream.info else { return };
+        let segment = self.obj().segment();
+        let segment = segment.downcast_ref::<gst::ClockTime>();
+        let time = segment.and_then(|s| s.to_running_time(buffer.pts()?));
+        let jumped = time.zip(stream.time).is_some_and(|(now, last)| now < last);
+        stream.paused |= time.zip(stream.time).is_some_and(|(now, last)| now >= last + PAUSE);
+        let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info).ok();
+        let image = frame.as_ref().and_then(|frame| video::image(frame).ok());
+        let gap = buffer.flags().contains(gst::BufferFlags::DISCONT);
+        let cut = image.is_some_and(|image| stream.scene.changed(&image, gap));
+        if jumped || cut {
+            gst::debug!(CAT, imp = self, "another scene at {}", time.display());
+            stream.last = None;
+            stream.tracker.restart();
+        }
+        stream.time = time.or(stream.time);
+    }
+
     /// Runs the network on a frame; `None` for a frame that cannot be read.
     fn infer(
         &self,
@@ -373,7 +420,7 @@ impl DensePose {
             return Err(gst::FlowError::NotNegotiated);
         };
         let started = Instant::now();
-        estimator.set_options(settings.options());
+        estimator.set_options(settings.options(stream.threads));
         let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|e| e.to_string());
         let image = frame.as_ref().map_err(String::clone).and_then(|f| video::image(f).map_err(|e| e.to_string()));
         let image = match image {
@@ -392,6 +439,7 @@ impl DensePose {
         };
         // The longer ago the last inference was, the less it says of this frame.
         let frames = stream.last.as_ref().map_or(1, |(_, age)| age + 1);
+        let frames = if std::mem::take(&mut stream.paused) { frames.max(FORGOTTEN) } else { frames };
         stream.tracker.smoothing = settings.smoothing.powf(f64::from(frames)) as f32;
         let persons = estimator.follow(&image, &mut stream.tracker).map_err(|e| {
             gst::element_imp_error!(self, gst::StreamError::Failed, ["{e}"]);

@@ -17,9 +17,9 @@ pub struct LevelOutput<'a> {
 /// The boxes most likely to hold something, best first, with their logits, in network pixels.
 ///
 /// `levels` are those of `rpn`, `size` is the width and height of the frame without padding. Of each level the best
-/// `pre_nms_topk` are refined, clipped and thinned out among themselves; the best `post_nms_topk` of all remain. Boxes
-/// that are empty or no numbers are dropped.
-pub fn propose(rpn: &Rpn, levels: &[LevelOutput], size: (usize, usize)) -> Vec<Scored> {
+/// `pre_nms_topk` (but at least `most`) are refined, clipped and thinned out among themselves; the best `most` of all
+/// remain. Boxes that are empty or no numbers are dropped.
+pub fn propose(rpn: &Rpn, levels: &[LevelOutput], size: (usize, usize), most: usize) -> Vec<Scored> {
     let (width, height) = (size.0 as f32, size.1 as f32);
     let mut proposals = Vec::new();
     // Logits below this one are too low to be among the best of all.
@@ -28,7 +28,7 @@ pub fn propose(rpn: &Rpn, levels: &[LevelOutput], size: (usize, usize)) -> Vec<S
     for (level, output) in rpn.levels.iter().zip(levels).rev() {
         let anchors = cell_anchors(rpn, level);
         let (deltas, _) = output.deltas.as_chunks();
-        let ranked = best(output.objectness, rpn.pre_nms_topk, floor);
+        let ranked = best(output.objectness, rpn.pre_nms_topk.max(most), floor);
         let boxes = ranked.filter_map(|(score, place)| {
             let cell = place / anchors.len();
             let at = |i: usize| (i as f32 + rpn.offset) * level.stride as f32;
@@ -39,14 +39,24 @@ pub fn propose(rpn: &Rpn, levels: &[LevelOutput], size: (usize, usize)) -> Vec<S
             (rect.is_finite() && !clipped.is_empty()).then_some(Scored { rect: clipped, score })
         });
         // No level can contribute more than all together may.
-        proposals.extend(suppress(boxes, rpn.nms_threshold, rpn.post_nms_topk));
+        proposals.extend(suppress(boxes, rpn.nms_threshold, most));
         sort_by_score(&mut proposals);
-        proposals.truncate(rpn.post_nms_topk);
-        if proposals.len() == rpn.post_nms_topk {
+        proposals.truncate(most);
+        if proposals.len() == most {
             floor = proposals.last().map_or(floor, |last| last.score);
         }
     }
     proposals
+}
+
+/// Most proposals; the box head takes time for each.
+const MOST: usize = 10_000;
+
+/// How many proposals to look at: as many as the model says, or more where more `persons` are wanted. Three for two
+/// persons, because some proposals hold nobody or somebody once more.
+pub fn proposals_for(rpn: &Rpn, persons: Option<usize>) -> usize {
+    let wanted = persons.map_or(0, |n| n.saturating_add(n / 2).min(MOST));
+    wanted.max(rpn.post_nms_topk)
 }
 
 /// The anchors of a level around (0, 0): for each size all aspect ratios (height over width).
@@ -135,6 +145,13 @@ mod tests {
     }
 
     #[test]
+    fn who_wants_more_people_gets_more_proposals() {
+        let rpn = rpn(10, 30);
+        let wanted = [None, Some(0), Some(20), Some(40), Some(usize::MAX)];
+        assert_eq!(wanted.map(|n| proposals_for(&rpn, n)), [30, 30, 30, 60, MOST]);
+    }
+
+    #[test]
     fn proposals_come_from_all_levels_clipped_and_best_first() {
         let rpn = rpn(10, 3);
         let fine = LevelOutput { objectness: &[0.0; 8], deltas: &[0.0; 32], height: 2, width: 2 };
@@ -142,7 +159,7 @@ mod tests {
         objectness[1] = 5.0;
         let mut deltas = [0.0; 8];
         let coarse = LevelOutput { objectness: &objectness, deltas: &deltas, height: 1, width: 1 };
-        let found = propose(&rpn, &[fine, coarse], (30, 20));
+        let found = propose(&rpn, &[fine, coarse], (30, 20), 3);
         assert_eq!(found.len(), 3);
         assert_eq!(found[0].score, 5.0);
         // Anchor 1 of the coarse level, 22.6 by 45.3 around (0, 0), cut off by the frame.
@@ -152,6 +169,6 @@ mod tests {
         // A refinement that is no number takes its box with it.
         deltas[4] = f32::NAN;
         let coarse = LevelOutput { objectness: &objectness, deltas: &deltas, height: 1, width: 1 };
-        assert!(propose(&rpn, &[fine, coarse], (30, 20)).iter().all(|p| p.score < 5.0));
+        assert!(propose(&rpn, &[fine, coarse], (30, 20), 3).iter().all(|p| p.score < 5.0));
     }
 }

@@ -38,7 +38,7 @@ pub use model::Model;
 pub use timings::{Stage, Timings};
 pub use tracker::Tracker;
 
-use anchors::propose;
+use anchors::{proposals_for, propose};
 use boxes::{Rect, Scored};
 use detections::{PixelBox, detect};
 use repeats::repeats;
@@ -61,7 +61,8 @@ pub struct Options {
     pub threads: usize,
     /// Least score of a person, 0..=1; `None` is the model's own.
     pub score_threshold: Option<f32>,
-    /// Most persons to return, best first; `None` is the model's own.
+    /// Most persons to return, best first; `None` is the model's own. Three proposals are looked at for two persons, but
+    /// at least as many as the model's `post_nms_topk`, so that large numbers take time even where few people are.
     pub max_persons: Option<usize>,
 }
 
@@ -183,7 +184,9 @@ impl Estimator {
         let (threshold, most) = self.limits();
         let most = boxes.map_or(most, <[Rect]>::len);
         let given = boxes.is_some();
-        let Self { manifest, sampler, trunk, box_head, densepose_head, threads: (_, threads), timings, .. } = self;
+        let Self {
+            manifest, options, sampler, trunk, box_head, densepose_head, threads: (_, threads), timings, ..
+        } = self;
         timings.restart();
 
         timings.time(Stage::Resize, || sampler.sample(image, size, threads, trunk.input()));
@@ -191,7 +194,14 @@ impl Estimator {
         let features = pyramid.features(manifest);
         let levels = pyramid.levels(manifest);
 
-        let proposals = timings.time(Stage::Proposals, || propose(&manifest.rpn, &levels, (size.width, size.height)));
+        let proposals = timings.time(Stage::Proposals, || {
+            propose(
+                &manifest.rpn,
+                &levels,
+                (size.width, size.height),
+                proposals_for(&manifest.rpn, options.max_persons),
+            )
+        });
         let verdicts = box_head.judge(&features, &proposals, timings)?;
         let head = &manifest.densepose_head;
         let people = timings.time(Stage::Detections, || {

@@ -163,6 +163,11 @@ impl Tracker {
         finish(&charts.mixed(&mut memory, person.kept))
     }
 
+    /// Forgets everybody, since what comes next shows another scene. Whoever comes gets a number that nobody had.
+    pub fn restart(&mut self) {
+        self.tracks.clear();
+    }
+
     /// Forgets people who were not seen for long; call it after each picture.
     pub fn forget(&mut self) {
         self.tracks.retain(|t| t.unseen <= MEMORY);
@@ -245,6 +250,14 @@ mod tests {
         assert_eq!(shown.iter().map(|p| p.id).collect::<Vec<_>>(), [0]);
         t.forget();
         assert_eq!(ids(&mut t, &[3.0]), [0], "nearer to where the repeat was");
+    }
+
+    #[test]
+    fn nobody_gets_the_number_of_somebody_of_an_earlier_scene() {
+        let mut t = Tracker::default();
+        assert_eq!(ids(&mut t, &[0.0, 100.0]), [0, 1]);
+        t.restart();
+        assert_eq!(ids(&mut t, &[0.0, 100.0]), [2, 3]);
     }
 
     #[test]

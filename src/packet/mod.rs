@@ -49,8 +49,10 @@
 //!
 //! ## What a reader may have to hold
 //!
-//! [`decode`] allocates no more than [`MAX_PIXELS`]` * 3` bytes for maps, never more than 3096 times the packet's
-//! length, and checks both before it allocates; [`join`] no more than a small multiple of what it is given.
+//! A packet is refused before anything is allocated for its maps where these have more than [`MAX_PIXELS`] pixels
+//! together, more than [`MAX_FRAMES`] times the pixels of the frame that it names, or more than 1032 times the packet's
+//! bytes, or where a box is more than twice as wide or high as that frame. [`decode_within`] also refuses frames that
+//! are larger than the video could be. [`join`] needs no more than a small multiple of what it is given.
 
 mod fragment;
 mod maps;
@@ -69,6 +71,11 @@ use maps::Map;
 pub const VERSION: u8 = 1;
 /// Most pixels that the maps of a packet have together.
 pub const MAX_PIXELS: usize = 1 << 26;
+/// The same in frames: people overlap, but not all over the picture.
+pub const MAX_FRAMES: usize = 8;
+/// How much larger a side of the frame that a packet names may be than that of the video, which may have been scaled
+/// since.
+const MAX_SCALE: u32 = 2;
 /// [`encode_with`] at this precision is exact.
 pub const EXACT: u8 = 8;
 
@@ -91,8 +98,12 @@ pub enum PacketError {
     Precision(u8),
     #[error("the score of person {id} is not from 0 to 1")]
     Score { id: u32 },
-    #[error("maps of {pixels} pixels together; a packet of this length has {limit} at most")]
+    #[error("maps of {pixels} pixels together; a packet of this length and frame has {limit} at most")]
     TooLarge { pixels: u64, limit: usize },
+    #[error("a box of {w}x{h} pixels in a frame of {width}x{height}")]
+    Box { w: u32, h: u32, width: u32, height: u32 },
+    #[error("people of a frame of {width}x{height} in a video of {video_width}x{video_height}")]
+    Frame { width: u32, height: u32, video_width: u32, video_height: u32 },
     #[error("damaged maps: {0}")]
     Maps(String),
 }
@@ -105,16 +116,21 @@ pub fn encode(persons: &Persons) -> Vec<u8> {
 /// The packet of a frame's people with U and V at `precision` bits, limited to 1..=8. Boxes, ids, scores and part
 /// indices are always exact; U and V of background, which mean nothing, become 0.
 ///
-/// What cannot be read back is not written: parts above 24 become background, scores are limited to 0..=1, and
-/// persons from the first one on that would exceed [`MAX_PIXELS`] or 65535 persons are left out.
+/// What cannot be read back is not written: parts above 24 become background, scores are limited to 0..=1, persons
+/// whose box is more than twice as wide or high as the frame are left out, and so are those from the first one on that
+/// would exceed [`MAX_PIXELS`], [`MAX_FRAMES`] or 65535 persons.
 pub fn encode_with(persons: &Persons, precision: u8) -> Vec<u8> {
     let precision = precision.clamp(1, EXACT);
     let mut pixels = 0usize;
+    let most = most_pixels(persons.width, persons.height);
+    let sides = |p: &Person| Some((u32::try_from(p.width()).ok()?, u32::try_from(p.height()).ok()?));
+    let possible = |p: &&Person| sides(p).is_some_and(|(w, h)| is_box(w, h, persons.width, persons.height));
     let fits = |p: &&Person| {
         pixels = pixels.saturating_add(p.width().saturating_mul(p.height()));
-        pixels <= MAX_PIXELS && u32::try_from(p.width().max(p.height())).is_ok()
+        pixels <= most
     };
-    let written: Vec<&Person> = persons.persons.iter().take(usize::from(u16::MAX)).take_while(fits).collect();
+    let written: Vec<&Person> =
+        persons.persons.iter().filter(possible).take(usize::from(u16::MAX)).take_while(fits).collect();
 
     let mut packet = vec![VERSION, precision];
     packet.extend((written.len() as u16).to_be_bytes());
@@ -135,6 +151,35 @@ pub fn encode_with(persons: &Persons, precision: u8) -> Vec<u8> {
     // Reading from memory into memory cannot fail.
     let _ = ZlibEncoder::new(raw.as_slice(), LEVEL).read_to_end(&mut packet);
     packet
+}
+
+/// Most pixels of the maps in a frame.
+fn most_pixels(width: u32, height: u32) -> usize {
+    let frame = u64::from(width) * u64::from(height);
+    usize::try_from(frame.saturating_mul(MAX_FRAMES as u64)).unwrap_or(usize::MAX).min(MAX_PIXELS)
+}
+
+/// Whether a box may be that of somebody in a frame. Boxes reach beyond the frame by the model's margin, and after a
+/// crop by more.
+fn is_box(w: u32, h: u32, width: u32, height: u32) -> bool {
+    w <= width.saturating_mul(2) && h <= height.saturating_mul(2)
+}
+
+/// Reads a packet of a video whose frames have this width and height, in pixels: one that names a frame more than twice
+/// as wide or high is refused.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_within(packet: &[u8], (video_width, video_height): (u32, u32)) -> Result<Persons, PacketError> {
+    if let Some(frame) = packet.get(4..12) {
+        let side = |at: usize| u32::from_be_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]]);
+        let (width, height) = (side(0), side(4));
+        let known = packet[0] == VERSION;
+        if known && (width > video_width.saturating_mul(MAX_SCALE) || height > video_height.saturating_mul(MAX_SCALE)) {
+            return Err(PacketError::Frame { width, height, video_width, video_height });
+        }
+    }
+    decode(packet)
 }
 
 /// Reads a packet as [`encode_with`] writes it.
@@ -161,7 +206,10 @@ pub fn decode(packet: &[u8]) -> Result<Persons, PacketError> {
     }
     let boxes: Vec<Header> = (0..count).map(|_| Header::read(&mut input)).collect::<Result<_, _>>()?;
 
-    let limit = input.0.len().saturating_mul(MAX_RATIO).min(MAX_PIXELS);
+    if let Some(&Header { w, h, .. }) = boxes.iter().find(|b| !is_box(b.w, b.h, width, height)) {
+        return Err(PacketError::Box { w, h, width, height });
+    }
+    let limit = input.0.len().saturating_mul(MAX_RATIO).min(most_pixels(width, height));
     let pixels = boxes.iter().fold(0u64, |n, b| n.saturating_add(u64::from(b.w) * u64::from(b.h)));
     if pixels > limit as u64 {
         return Err(PacketError::TooLarge { pixels, limit });

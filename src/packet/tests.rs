@@ -76,7 +76,7 @@ fn what_cannot_be_read_back_is_not_written() {
     let iuv = IuvMap::new(3, 1, vec![PARTS + 1, 1, 2, 0, 3, 4, PARTS, 5, 6]).unwrap();
     let person = Person { id: 1, score: f32::NAN, x: 0, y: 0, iuv };
     let large = Person { iuv: IuvMap::background(1 << 14, 1 << 12), ..person.clone() };
-    let persons = Persons { persons: vec![person.clone(), large], ..Persons::default() };
+    let persons = Persons { width: 640, height: 360, age: 0, persons: vec![person.clone(), large] };
     let read = decode(&encode(&persons)).unwrap().persons;
     assert_eq!(read.len(), 1);
     assert_eq!(read[0].score, 0.0);
@@ -131,10 +131,21 @@ fn other_versions_and_nonsense_are_named() {
 fn sizes_that_lie_are_refused_before_anything_is_allocated() {
     let mut packet = encode(&people());
     packet[32..40].copy_from_slice(&[255; 8]);
-    assert!(matches!(decode(&packet), Err(PacketError::TooLarge { pixels, .. }) if pixels > 1 << 62));
-    // Within the limit, but more than so few bytes can hold.
-    packet[32..40].copy_from_slice(&[0, 0, 16, 0, 0, 0, 16, 0]);
-    assert!(matches!(decode(&packet), Err(PacketError::TooLarge { limit, .. }) if limit < 1 << 24));
+    assert!(matches!(decode(&packet), Err(PacketError::Box { w: u32::MAX, width: 640, .. })));
+    // Within the frame's limit, but more than so few bytes can hold.
+    let size = |w: u32, h: u32| [w.to_be_bytes(), h.to_be_bytes()].concat();
+    packet[32..40].copy_from_slice(&size(1280, 720));
+    let few = &packet[..16 + 4 * PERSON_HEADER + 20];
+    assert!(matches!(decode(few), Err(PacketError::TooLarge { limit: 20640, .. })));
+    // More than the frame has room for, although each box may be there.
+    let mut full = packet.clone();
+    for person in 0..3 {
+        full[32 + person * PERSON_HEADER..][..8].copy_from_slice(&size(1280, 720));
+    }
+    assert!(matches!(decode(&full), Err(PacketError::TooLarge { limit, .. }) if limit == 8 * 640 * 360));
+    // A frame that the video cannot have had.
+    assert!(decode_within(&encode(&people()), (320, 180)).is_ok());
+    assert!(matches!(decode_within(&encode(&people()), (319, 180)), Err(PacketError::Frame { width: 640, .. })));
     // One pixel more than there is.
     packet[32..40].copy_from_slice(&[0, 0, 0, 61, 0, 0, 0, 84]);
     assert!(matches!(decode(&packet), Err(PacketError::Maps(_))));
@@ -142,7 +153,7 @@ fn sizes_that_lie_are_refused_before_anything_is_allocated() {
 
 /// A packet of one person of `w` by 1 pixels and `raw` before compression.
 fn packet(w: u32, raw: &[u8]) -> Vec<u8> {
-    let mut packet = encode(&Persons::default())[..16].to_vec();
+    let mut packet = encode(&Persons { width: 9, height: 9, ..Persons::default() })[..16].to_vec();
     packet[3] = 1;
     packet.extend([0; 16]);
     packet.extend(w.to_be_bytes());

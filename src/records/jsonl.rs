@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rle::{self, Rle};
 use super::{
-    Encoder, Error, Field, Fields, MAX_PERSONS, MAX_PIXELS, Record, claimed_size, coordinate, finite, integer, png,
+    Encoder, Error, Field, Fields, MAX_PERSONS, Record, claimed_size, coordinate, finite, integer, most_pixels, png,
 };
 use crate::person::{IuvMap, PARTS, Person, Persons};
 
@@ -213,7 +213,7 @@ fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PersonIn<'de>>,
 pub fn parse(line: &[u8]) -> Result<Record, Error> {
     let line: LineIn = serde_json::from_slice(line)?;
     known(line.version)?;
-    let mut budget = MAX_PIXELS;
+    let mut budget = most_pixels(line.width, line.height);
     let persons = line.persons.into_iter().map(|p| p.read(&mut budget)).collect::<Result<_, _>>()?;
     let persons = Persons { width: line.width, height: line.height, age: line.age, persons };
     Ok(Record { frame: line.frame, pts: line.pts, duration: line.duration, persons })

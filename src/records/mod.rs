@@ -29,6 +29,14 @@ use crate::person::Persons;
 pub const MAX_PERSONS: usize = 1000;
 /// Most pixels that the maps of one frame may have together: two frames of 8K, wholly covered.
 pub const MAX_PIXELS: usize = 1 << 26;
+/// The same in frames of the size that a file names: people overlap, but not all over the picture.
+const MAX_FRAMES: usize = 8;
+
+/// Most pixels of the maps in a frame of a size.
+fn most_pixels(width: u32, height: u32) -> usize {
+    let frame = u64::from(width) * u64::from(height);
+    usize::try_from(frame.saturating_mul(MAX_FRAMES as u64)).unwrap_or(usize::MAX).min(MAX_PIXELS)
+}
 
 /// The people of one frame, and which frame it is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,7 +61,7 @@ pub enum Error {
     Value(&'static str),
     #[error("more than {MAX_PERSONS} persons in one frame")]
     TooManyPersons,
-    #[error("the maps of one frame have more than {MAX_PIXELS} pixels")]
+    #[error("the maps of one frame have more than {MAX_PIXELS} pixels, or more than {MAX_FRAMES} times the frame's")]
     TooManyPixels,
     #[error("a map is not base64: {0}")]
     Base64(#[from] base64::DecodeError),

@@ -25,6 +25,8 @@ const DEFAULT_REMOVE: bool = false;
 #[derive(Default)]
 struct Stream {
     format: Option<Format>,
+    /// Width and height of the video, where the caps name them.
+    size: Option<(u32, u32)>,
     /// What cannot be read is reported once per caps, not once per access unit.
     warned: bool,
 }
@@ -116,7 +118,12 @@ impl BaseTransformImpl for SeiExtract {
 
     fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let format = coded::format(incaps).map_err(|e| gst::loggable_error!(CAT, "{incaps}: {e}"))?;
-        *lock(&self.stream) = Stream { format: Some(format), warned: false };
+        let side = |name| {
+            let caps = incaps.structure(0)?;
+            caps.get::<i32>(name).ok().and_then(|n| u32::try_from(n).ok())
+        };
+        let size = side("width").zip(side("height"));
+        *lock(&self.stream) = Stream { format: Some(format), size, warned: false };
         Ok(())
     }
 
@@ -127,7 +134,10 @@ impl BaseTransformImpl for SeiExtract {
     fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
         let Some(mut buffer) = self.take_queued_buffer() else { return Ok(GenerateOutputSuccess::NoOutput) };
         let remove = *lock(&self.remove);
-        let format = lock(&self.stream).format.ok_or(gst::FlowError::NotNegotiated)?;
+        let (format, size) = {
+            let stream = lock(&self.stream);
+            (stream.format.ok_or(gst::FlowError::NotNegotiated)?, stream.size)
+        };
         let failed = |e: glib::BoolError| {
             gst::element_imp_error!(self, gst::StreamError::Failed, ["{e}"]);
             gst::FlowError::Error
@@ -136,7 +146,7 @@ impl BaseTransformImpl for SeiExtract {
             let unit = buffer.map_readable().map_err(failed)?;
             // Whatever hinders the removal hinders the reading, which reports it.
             let edits = if remove { sei::remove(format, &unit, &packet::UUID).unwrap_or_default() } else { vec![] };
-            (read(format, &unit), edits)
+            (read(format, size, &unit), edits)
         };
         let persons = persons.unwrap_or_else(|problem| {
             self.report(&buffer, problem);
@@ -160,15 +170,19 @@ enum Unreadable {
     Damaged(String),
 }
 
-/// The people that an access unit carries, if any.
-fn read(format: Format, unit: &[u8]) -> Result<Option<Persons>, Unreadable> {
+/// The people that an access unit carries, if any; `size` of the video, where the caps name it.
+fn read(format: Format, size: Option<(u32, u32)>, unit: &[u8]) -> Result<Option<Persons>, Unreadable> {
     let damaged = |e: &dyn std::fmt::Display| Unreadable::Damaged(e.to_string());
     let payloads = sei::user_data(format, unit).map_err(|e| damaged(&e))?;
     let packet = packet::join(payloads.iter().map(Vec::as_slice)).map_err(|e| match e {
         JoinError::Incomplete { .. } => Unreadable::Lost(e),
         _ => damaged(&e),
     })?;
-    packet.map(|p| packet::decode(&p)).transpose().map_err(|e| damaged(&e))
+    let decode = |packet: Vec<u8>| match size {
+        Some(size) => packet::decode_within(&packet, size),
+        None => packet::decode(&packet),
+    };
+    packet.map(decode).transpose().map_err(|e| damaged(&e))
 }
 
 impl SeiExtract {

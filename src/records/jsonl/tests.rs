@@ -40,7 +40,7 @@ fn scores_come_back_to_the_last_bit() {
     for i in 0..2000u32 {
         let score = f32::from_bits(0x3a83_126f + i * 25_321).min(1.0);
         let iuv = IuvMap::background(1, 1);
-        let persons = Persons { persons: vec![person(1, score, 0, 0, iuv)], ..Persons::default() };
+        let persons = Persons { width: 9, height: 9, age: 0, persons: vec![person(1, score, 0, 0, iuv)] };
         let back = parse(&line(Writer::default(), &Record { persons, ..Record::default() })).unwrap();
         assert_eq!(back.persons.persons[0].score.to_bits(), score.to_bits());
     }
@@ -79,7 +79,7 @@ fn only_the_fields_asked_for_are_written() {
 #[test]
 fn a_score_that_is_no_number_is_written_as_one() {
     let persons = vec![person(1, f32::NAN, 0, 0, IuvMap::background(1, 1))];
-    let record = Record { persons: Persons { persons, ..Persons::default() }, ..Record::default() };
+    let record = Record { persons: Persons { width: 9, height: 9, age: 0, persons }, ..Record::default() };
     assert_eq!(parse(&line(Writer::default(), &record)).unwrap().persons.persons[0].score, 0.0);
 }
 
@@ -187,4 +187,17 @@ fn endless_lines_are_passed_over() {
     assert!(line.capacity() <= 2 * MAX_LINE + 2);
     assert_eq!((lines.next(&mut line).unwrap(), line.as_slice()), (Line::Read, &b"short"[..]));
     assert_eq!(lines.next(&mut line).unwrap(), Line::End);
+}
+
+/// A short line must not claim memory that no frame of its size could need.
+#[test]
+fn boxes_far_larger_than_the_frame_are_refused() {
+    let line = |w, h| {
+        let person = format!(r#"{{"box":[0,0,{w},{h}]}}"#);
+        let text = format!(r#"{{"version":1,"frame":0,"width":64,"height":48,"persons":[{person},{person}]}}"#);
+        parse(text.as_bytes())
+    };
+    assert!(line(128, 96).is_ok(), "eight frames");
+    assert!(matches!(line(128, 97), Err(Error::TooManyPixels)));
+    assert!(matches!(line(8192, 8192), Err(Error::TooManyPixels)));
 }

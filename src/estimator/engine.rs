@@ -51,6 +51,11 @@ pub trait Program: Send {
 }
 
 impl dyn Program + '_ {
+    /// The error that the network does not fit.
+    pub fn fail<T>(&self, problem: String) -> Result<T> {
+        Err(Error::Network { file: self.file().into(), problem })
+    }
+
     /// Complains unless output `index`, called `name`, has the expected shape; `None` stands for any length.
     pub fn expect(&self, index: usize, name: &str, expected: &[Option<usize>]) -> Result<()> {
         let shape = &self.outputs()[index];
@@ -65,7 +70,7 @@ impl dyn Program + '_ {
             self.item(),
             expected.join(", ")
         );
-        Err(Error::Network { file: self.file().into(), problem })
+        self.fail(problem)
     }
 }
 

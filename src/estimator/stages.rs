@@ -7,7 +7,7 @@ use super::charts::{Charts, Grid};
 use super::detections::Verdict;
 use super::engine::{self, Graph, Output, Program, Runner};
 use super::error::Result;
-use super::manifest::{Manifest, Pooler};
+use super::manifest::{self, Manifest, Pooler};
 use super::model::{File, Model};
 use super::network::{LayerTime, Layout};
 use super::roi_align::{FeatureMap, RoiAlign, level_of};
@@ -90,6 +90,11 @@ fn check_trunk(program: &dyn Program, manifest: &Manifest) -> Result<()> {
         let (h, w) = (height.div_ceil(level.stride), width.div_ceil(level.stride));
         program.expect(index, &level.objectness, &[Some(1), Some(h), Some(w), Some(anchors)])?;
         program.expect(index + 1, &level.deltas, &[Some(1), Some(h), Some(w), Some(4 * anchors)])?;
+        // Anchors are ranked by their numbers, in 32 bits.
+        if h.saturating_mul(w).saturating_mul(anchors) > u32::MAX as usize {
+            return program
+                .fail(format!("has {anchors} anchors at each of {h} times {w} places, more than 32 bits count"));
+        }
         index += 2;
     }
     Ok(())
@@ -257,6 +262,26 @@ impl BoxHead {
     }
 }
 
+/// Channels of the coarse logits: background, and as many kinds of foreground as a byte counts.
+const COARSE: std::ops::RangeInclusive<usize> = 2..=255;
+
+fn check_densepose(program: &dyn Program, config: &manifest::DensePoseHead) -> Result<()> {
+    let parts = usize::from(PARTS) + 1;
+    program.expect(1, &config.fine, &[Some(1), None, None, Some(parts)])?;
+    let (height, width) = (program.outputs()[1][1], program.outputs()[1][2]);
+    program.expect(0, &config.coarse, &[Some(1), Some(height), Some(width), None])?;
+    let coarse = program.outputs()[0][3];
+    if !COARSE.contains(&coarse) {
+        let (least, most) = (COARSE.start(), COARSE.end());
+        return program
+            .fail(format!("puts out \"{}\" with {coarse} channels, {least} to {most} are possible", config.coarse));
+    }
+    for (index, name) in [(2, &config.u), (3, &config.v)] {
+        program.expect(index, name, &[Some(1), Some(height), Some(width), Some(parts)])?;
+    }
+    Ok(())
+}
+
 /// The network that maps the body surface inside a box.
 pub struct DensePoseHead {
     head: Head,
@@ -268,14 +293,7 @@ impl DensePoseHead {
         let config = &manifest.densepose_head;
         let outputs = [&*config.coarse, &*config.fine, &*config.u, &*config.v];
         let head = Head::load(model.densepose_head(), &config.pooler, &outputs, manifest, (threads, backend), PEOPLE)?;
-        let program = &head.program;
-        let parts = usize::from(PARTS) + 1;
-        program.expect(1, &config.fine, &[Some(1), None, None, Some(parts)])?;
-        let (height, width) = (program.outputs()[1][1], program.outputs()[1][2]);
-        program.expect(0, &config.coarse, &[Some(1), Some(height), Some(width), None])?;
-        for (index, name) in [(2, &config.u), (3, &config.v)] {
-            program.expect(index, name, &[Some(1), Some(height), Some(width), Some(parts)])?;
-        }
+        check_densepose(&*head.program, config)?;
         Ok(Self { head })
     }
 
@@ -315,4 +333,76 @@ fn grid(output: &dyn Output, index: usize) -> Grid<'_> {
     let [_, height, width, channels] = output.dims();
     let length = height * width * channels;
     Grid { data: &output.data()[index * length..][..length], height, width, channels }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::engine::Runner;
+    use super::*;
+
+    /// A program that only says what it puts out.
+    struct Claims {
+        item: [usize; 3],
+        outputs: Vec<Vec<usize>>,
+    }
+
+    impl Program for Claims {
+        fn file(&self) -> &str {
+            "claims.onnx"
+        }
+
+        fn item(&self) -> [usize; 3] {
+            self.item
+        }
+
+        fn outputs(&self) -> &[Vec<usize>] {
+            &self.outputs
+        }
+
+        fn runner(&self, _: &Threads) -> Result<Box<dyn Runner>> {
+            (self as &dyn Program).fail("cannot run".into())
+        }
+    }
+
+    fn manifest() -> Manifest {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny/model.json");
+        Manifest::parse("model.json", &std::fs::read(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn coarse_channels_are_those_that_a_byte_counts() {
+        let config = manifest().densepose_head;
+        let check = |coarse: usize| {
+            let outputs = [coarse, 25, 25, 25].map(|channels| vec![1, 8, 8, channels]).to_vec();
+            check_densepose(&Claims { item: [8, 14, 14], outputs }, &config).map_err(|e| e.to_string())
+        };
+        for coarse in [2, 15, 255] {
+            check(coarse).unwrap();
+        }
+        for coarse in [1, 256, 300, 70_000] {
+            let problem = check(coarse).unwrap_err();
+            assert!(problem.contains(&format!("with {coarse} channels, 2 to 255 are possible")), "{problem}");
+        }
+    }
+
+    #[test]
+    fn more_anchors_than_32_bits_count_are_refused() {
+        let mut manifest = manifest();
+        let (height, width) = (8192, 8192);
+        let check = |manifest: &Manifest| {
+            let features = manifest.features.iter().map(|f| vec![1, height / f.stride, width / f.stride, f.channels]);
+            let levels = manifest.rpn.levels.iter().flat_map(|level| {
+                let anchors = manifest.rpn.anchors(level);
+                let (h, w) = (height.div_ceil(level.stride), width.div_ceil(level.stride));
+                [vec![1, h, w, anchors], vec![1, h, w, 4 * anchors]]
+            });
+            let outputs = features.chain(levels).collect();
+            check_trunk(&Claims { item: [3, height, width], outputs }, manifest).map_err(|e| e.to_string())
+        };
+        check(&manifest).unwrap();
+        manifest.rpn.levels[0].stride = 1;
+        manifest.rpn.aspect_ratios = vec![1.0; 64];
+        let problem = check(&manifest).unwrap_err();
+        assert!(problem.contains("at each of 8192 times 8192 places"), "{problem}");
+    }
 }

@@ -6,6 +6,9 @@ use super::{
     simd::{Isa, Kernel, Vector, first_of},
 };
 
+/// Greatest kernel, stride and dilation: no network has more, and with less than that indices are easily bounded.
+pub const MOST: usize = 1 << 12;
+
 /// Weights of a depthwise convolution, packed for the processor at hand.
 pub struct Depthwise {
     isa: Isa,
@@ -25,7 +28,7 @@ impl Depthwise {
     /// row; the rows are the caller's choice.
     ///
     /// # Panics
-    /// Where the kernel, stride or dilation is zero.
+    /// Where the kernel, stride or dilation is zero or beyond 4096.
     pub fn pack(
         kernel: (usize, usize),
         stride: usize,
@@ -47,11 +50,13 @@ impl Depthwise {
         weight: impl Fn(usize, usize, usize) -> f32,
         bias: impl Fn(usize) -> f32,
     ) -> Self {
-        assert!(kernel.0 * kernel.1 * stride * dilation > 0, "kernel {kernel:?}, stride {stride}, dilation {dilation}");
+        let fits = [kernel.0, kernel.1, stride, dilation].iter().all(|n| (1..=MOST).contains(n));
+        assert!(fits, "kernel {kernel:?}, stride {stride}, dilation {dilation}: each must be between 1 and {MOST}");
         let isa = isa.narrower(channels);
         let lanes = isa.lanes();
         let vectors = channels.div_ceil(lanes);
-        let mut weights = Aligned::zeros(vectors * kernel.0 * kernel.1 * lanes);
+        let length = (kernel.0 * kernel.1).checked_mul(vectors * lanes).expect("weights fit the memory");
+        let mut weights = Aligned::zeros(length);
         let mut packed_bias = Aligned::zeros(vectors * lanes);
         for vector in 0..vectors {
             let first = first_of(vector, lanes, channels);
@@ -90,8 +95,8 @@ impl Depthwise {
     /// takes as many pixels as fit it.
     ///
     /// # Panics
-    /// Where the number of rows is not the kernel's height, rows differ in length, or a row or `out` is not a whole
-    /// number of pixels.
+    /// Where the number of rows is not the kernel's height, rows differ in length, a row or `out` is not a whole number
+    /// of pixels, or places of pixels overflow.
     pub fn row(&self, rows: &[Option<&[f32]>], left: usize, out: &mut [f32], clamp: Clamp) {
         if self.channels == 0 {
             return;
@@ -103,15 +108,12 @@ impl Depthwise {
             length.is_multiple_of(self.channels) && out.len().is_multiple_of(self.channels),
             "rows of whole pixels"
         );
-        self.isa.run(Row {
-            filter: self,
-            rows,
-            width: length / self.channels,
-            left,
-            out: out.as_mut_ptr(),
-            out_width: out.len() / self.channels,
-            clamp,
-        });
+        let (width, out_width) = (length / self.channels, out.len() / self.channels);
+        // Where the last input lies that any pixel sees, counted from the left padding's start.
+        let span = (self.kernel.1 - 1) * self.dilation + 1;
+        let end = out_width.checked_mul(self.stride).and_then(|end| end.checked_add(span));
+        assert!(end.is_some() && left.checked_add(width).is_some(), "{left} pixels left of {width} for {out_width}");
+        self.isa.run(Row { filter: self, rows, width, left, out: out.as_mut_ptr(), out_width, clamp });
     }
 }
 
@@ -380,6 +382,22 @@ mod tests {
         let mut out = [7.0; 6];
         filter.row(&[None; 3], 1, &mut out, Clamp::NONE);
         assert_eq!(out, [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+    }
+
+    /// With overflow, the last pixel of a block would seem to lie within the row, and be read far outside.
+    #[test]
+    fn absurd_extents_are_refused() {
+        let fails = |work: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err();
+        let pack = |kernel, stride, dilation| Depthwise::pack(kernel, stride, dilation, 2, |_, _, _| 1.0, |_| 0.0);
+        for far in [MOST + 1, 1 << 32, 1 << 62, usize::MAX / 7, usize::MAX] {
+            assert!(fails(&|| drop(pack((3, 3), far, 1))), "stride {far}");
+            assert!(fails(&|| drop(pack((3, 3), 1, far))), "dilation {far}");
+            assert!(fails(&|| drop(pack((1, far), 1, 1))), "kernel of {far}");
+        }
+        let (filter, row) = (pack((3, 3), MOST, MOST), [1.0; 16]);
+        let run = |left| filter.row(&[Some(&row[..]); 3], left, &mut [0.0; 20], Clamp::NONE);
+        assert!(fails(&|| run(usize::MAX)), "padding");
+        run(MOST);
     }
 
     #[test]

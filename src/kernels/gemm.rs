@@ -40,6 +40,9 @@ pub struct Tap {
 
 impl Weights {
     /// `weight(k, column)` for `k` below `depth`, `bias(column)`.
+    ///
+    /// # Panics
+    /// Where there are more weights than memory has addresses.
     pub fn pack(
         depth: usize,
         columns: usize,
@@ -63,7 +66,7 @@ impl Weights {
         let isa = if waste > columns / 4 { shorter } else { isa };
         let lanes = isa.lanes();
         let padded = columns.next_multiple_of(lanes);
-        let mut panels = Aligned::zeros(padded * depth);
+        let mut panels = Aligned::zeros(padded.checked_mul(depth).expect("weights fit the memory"));
         let mut packed_bias = Aligned::zeros(padded);
         for (first, vectors) in panels_of(padded / lanes) {
             let (start, width) = (first * lanes, vectors * lanes);
@@ -529,6 +532,13 @@ mod tests {
             let clamp = Clamp::RELU;
             check(isa, &Case { depth: 4, columns: 9, rows: 5, stride: 1, taps: &[], with_residual: true, clamp });
         }
+    }
+
+    /// With overflow, there would be no weights at all, and any read.
+    #[test]
+    #[should_panic(expected = "weights fit")]
+    fn more_weights_than_memory_are_refused() {
+        Weights::pack(usize::MAX / 8 + 1, 8, |_, _| 1.0, |_| 0.0);
     }
 
     #[test]

@@ -22,6 +22,9 @@ const FEW: usize = 24;
 /// A row with a smaller range is constant: the inverse of a step must be finite.
 const LEAST_RANGE: f32 = 1e-30;
 
+/// Inputs to a sum whose products, each at most 255 * 127, cannot overflow its 32 bits.
+pub const MOST_DEPTH: usize = i32::MAX as usize / (255 * 127);
+
 /// Weights in 8 bits, packed in panels for the processor at hand.
 pub struct Weights8 {
     isa: Isa8,
@@ -39,18 +42,22 @@ pub struct Weights8 {
 impl Weights8 {
     /// `weight(k, column)` for `k` below `depth`, `bias(column)`. Weights that have been multiples of a 127th of the
     /// column's greatest magnitude stay what they are. `None` if this processor has no instructions that make it worth
-    /// while.
+    /// while, or if there are more than [`MOST_DEPTH`] inputs to a sum.
     pub fn pack(
         depth: usize,
         columns: usize,
         weight: impl Fn(usize, usize) -> f32,
         bias: impl Fn(usize) -> f32,
     ) -> Option<Self> {
-        Some(Self::pack_for(Isa8::best()?, depth, columns, weight, bias))
+        let isa = Isa8::best().filter(|_| depth <= MOST_DEPTH)?;
+        Some(Self::pack_for(isa, depth, columns, weight, bias))
     }
 
     /// Like [`Self::pack`], to be computed with given instructions, or with shorter vectors where theirs would be filled
     /// badly.
+    ///
+    /// # Panics
+    /// Where there are more than [`MOST_DEPTH`] inputs to a sum, or more weights than memory has addresses.
     pub fn pack_for(
         isa: Isa8,
         depth: usize,
@@ -58,13 +65,15 @@ impl Weights8 {
         weight: impl Fn(usize, usize) -> f32,
         bias: impl Fn(usize) -> f32,
     ) -> Self {
+        assert!(depth <= MOST_DEPTH, "sums of {depth} products of bytes overflow 32 bits, of {MOST_DEPTH} not");
         let shorter = isa.narrower();
         let waste = columns.next_multiple_of(isa.lanes()) - columns.next_multiple_of(shorter.lanes());
         let isa = if waste > columns / 4 { shorter } else { isa };
         let lanes = isa.lanes();
         let (padded, units) = (columns.next_multiple_of(lanes), depth.div_ceil(4));
         let (mut scales, mut sums) = (Aligned::zeros(padded), Aligned::zeros(padded));
-        let (mut packed_bias, mut panels) = (Aligned::zeros(padded), Aligned::zeros(padded * units));
+        let (mut packed_bias, mut panels) =
+            (Aligned::zeros(padded), Aligned::zeros(padded.checked_mul(units).expect("weights fit the memory")));
         for column in 0..columns {
             scales[column] = (0..depth).map(|k| weight(k, column).abs()).fold(0.0, f32::max) / 127.0;
             packed_bias[column] = bias(column);
@@ -559,5 +568,33 @@ mod tests {
     fn a_short_result_is_refused() {
         let weights = Weights8::pack_for(Isa8::available().last().unwrap(), 4, 2, |_, _| 1.0, |_| 0.0);
         product8(&weights, &[0.0; 8], 2, &mut [0.0; 3], None, Clamp::NONE, &mut Vec::new());
+    }
+
+    /// The greatest sum there is, and the least one.
+    #[test]
+    fn the_deepest_sums_do_not_overflow() {
+        for isa in Isa8::available() {
+            let input: Vec<f32> = (0..MOST_DEPTH).map(|k| if k == 0 { 0.0 } else { 1.0 }).collect();
+            let sign = |column: usize| if column == 0 { 1.0 } else { -1.0 };
+            let weights = Weights8::pack_for(isa, MOST_DEPTH, 2, |_, column| sign(column), |_| 0.0);
+            let mut out = [0.0; 2];
+            product8(&weights, &input, 1, &mut out, None, Clamp::NONE, &mut Vec::new());
+            for (column, found) in out.into_iter().enumerate() {
+                let expected = sign(column) * (MOST_DEPTH - 1) as f32;
+                assert!((found - expected).abs() < 1.0, "{isa:?}: {found}, not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn sums_that_may_overflow_are_left_to_others() {
+        assert!(Weights8::pack(MOST_DEPTH + 1, 24, |_, _| 1.0, |_| 0.0).is_none());
+    }
+
+    #[test]
+    #[should_panic(expected = "overflow 32 bits")]
+    fn sums_that_may_overflow_are_refused() {
+        let isa = Isa8::available().next().unwrap();
+        Weights8::pack_for(isa, MOST_DEPTH + 1, 1, |_, _| 1.0, |_| 0.0);
     }
 }

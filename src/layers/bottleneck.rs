@@ -50,6 +50,11 @@ impl Bottleneck {
         self.expand.as_ref().map_or(self.input.channels, |expand| expand.columns())
     }
 
+    /// Lines of the input under so many lines of the result, at most.
+    fn seen(&self, lines: usize) -> usize {
+        ((lines - 1) * self.rows.stride + self.rows.span()).min(self.input.rows)
+    }
+
     /// The inputs that are added to the results.
     fn added<'a>(&self, inputs: &[&'a [f32]]) -> Vec<Option<&'a [f32]>> {
         let mut rest = inputs[1..].iter();
@@ -62,7 +67,7 @@ impl Bottleneck {
         let (wide, narrow, span) = (self.input.columns * width, self.size.1 * width, self.rows.span());
         let lines: Vec<usize> = self.outputs().iter().map(|size| size.line()).collect();
         let count = band.outputs[0].len() / lines[0];
-        let fits = |lines: usize| (lines - 1) * self.rows.stride + span;
+        let fits = |lines: usize| self.seen(lines);
         let pointwise = self.expand.iter().chain(self.project.iter().map(|project| &project.pointwise));
         // Many weights are worth more lines for each time that they are read.
         let cached = CACHED.max(pointwise.map(|p| p.depth() * p.columns()).sum());
@@ -335,6 +340,7 @@ mod tests {
                 }));
             }
         }
+        assert!((1..9).all(|lines| layer.seen(lines) <= rows), "memory is for lines that there are");
         for threads in [1, 2, 4] {
             for items in [1, items] {
                 let count = layer.outputs().len();
@@ -365,6 +371,9 @@ mod tests {
         check((11, 8, 3, 2, 1, 1, 0, 9));
         check((12, 12, 3, 1, 4, 4, 0, 6));
         check((4, 4, 1, 2, 1, 0, 0, 0));
+        // Kernels that reach far beyond the picture.
+        check((5, 6, 3, 1, 4096, 4096, 16, 6));
+        check((3, 2, 5, 2, 999, 1998, 16, 0));
         // So many rows that threads take bands, so wide that some lines are done at a time.
         check((80, 30, 3, 1, 1, 1, 150, 6));
         check((70, 30, 5, 2, 1, 2, 150, 6));

@@ -1,7 +1,7 @@
 //! Transposed convolution ("deconvolution"), which enlarges.
 
 use super::scratch::numbers;
-use super::{LEAST, Layer, Size};
+use super::{LEAST, Layer, Size, Window};
 use crate::kernels::Clamp;
 use crate::kernels::gemm::{Tap, Weights, product};
 use crate::threads::Threads;
@@ -16,6 +16,12 @@ pub struct Enlargement {
 }
 
 impl Enlargement {
+    /// Whether the kernel has pixels, moves on, and is nowhere beyond [`MOST`](crate::kernels::depthwise::MOST) pixels: then no place overflows.
+    pub fn is_sound(self) -> bool {
+        let Self { kernel, stride, before } = self;
+        Window { kernel, stride, dilation: 1, before }.is_sound()
+    }
+
     /// The positions of the kernel, and the inputs under them, that add up to result `out` of a line of `length`.
     fn at(self, out: usize, length: usize) -> Vec<(usize, usize)> {
         let place = out + self.before;
@@ -28,7 +34,7 @@ impl Enlargement {
     /// them for the first.
     fn runs(self, out: usize, length: usize) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
-        for phase in 0..self.stride {
+        for phase in 0..self.stride.min(out) {
             let first = runs.len();
             for x in (phase..out).step_by(self.stride) {
                 let seen = self.at(x, length);
@@ -147,5 +153,20 @@ impl Layer for Transposed {
                 self.line(line % rows, &inputs[0][line / rows * self.input.len()..][..self.input.len()], &mut out);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Work is in proportion to the results, not to the stride.
+    #[test]
+    fn a_stride_beyond_the_result_is_no_work() {
+        let far = Enlargement { kernel: 2, stride: 1 << 60, before: 0 };
+        let runs = far.runs(3, 2);
+        let seen: Vec<_> = runs.iter().map(|run| (run.first, run.count, run.seen.as_slice())).collect();
+        assert_eq!(seen, [(0, 1, &[(0, 0)][..]), (1, 1, &[(1, 0)]), (2, 1, &[])]);
+        assert!(!far.is_sound());
     }
 }

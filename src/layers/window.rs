@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::kernels::depthwise::MOST;
+
 /// Kernel, stride and padding along one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -15,6 +17,12 @@ pub struct Window {
 impl Window {
     /// One pixel at a time.
     pub const POINT: Self = Self { kernel: 1, stride: 1, dilation: 1, before: 0 };
+
+    /// Whether the kernel has pixels, moves on, and is nowhere beyond [`MOST`] pixels: then no place overflows.
+    pub fn is_sound(self) -> bool {
+        let Self { kernel, stride, dilation, before } = self;
+        [kernel, stride, dilation].iter().all(|n| (1..=MOST).contains(n)) && before <= MOST
+    }
 
     /// Pixels from the first to the last that the kernel sees.
     pub fn span(self) -> usize {
@@ -48,6 +56,17 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_beyond_all_pictures_are_not_sound() {
+        assert!(Window::POINT.is_sound());
+        for far in [0, MOST + 1, usize::MAX] {
+            assert!(!Window { kernel: far, ..Window::POINT }.is_sound());
+            assert!(!Window { stride: far, ..Window::POINT }.is_sound());
+            assert!(!Window { dilation: far, ..Window::POINT }.is_sound());
+            assert!(far == 0 || !Window { before: far, ..Window::POINT }.is_sound());
+        }
+    }
 
     #[test]
     fn runs_have_their_borders_where_padding_begins() {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::{StridedSlice, TypedConcat};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
-use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, MaxPool, PoolSpec};
+use tract_onnx::tract_core::ops::cnn::{Conv, Deconv, KernelFormat, MaxPool, PaddingSpec, PoolSpec, SumPool};
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::konst::Const;
@@ -23,7 +23,11 @@ use super::operator::Operator;
 use super::pending::{Dense, Depthwise, Enlarging, Pending, Summands};
 use super::pool::Pool;
 use crate::kernels::Clamp;
+use crate::kernels::depthwise::MOST;
 use crate::layers::{Enlargement, Interleave, Layer, Pooled, Precision, Size, Window};
+
+/// Most numbers of a value: more is no picture of people, and would take gigabytes.
+const MOST_NUMBERS: usize = 1 << 30;
 
 /// A network ready to be optimised by tract.
 pub struct Lowered {
@@ -33,6 +37,9 @@ pub struct Lowered {
 }
 
 /// The network with its input and outputs in these layouts, its pointwise convolutions in this precision.
+///
+/// # Errors
+/// Where the network cannot be, or has values or windows of absurd sizes.
 pub fn lower(source: &TypedModel, input: Layout, outputs: &[Layout], precision: Precision) -> TractResult<Lowered> {
     let model = TypedModel { symbols: source.symbols.clone(), ..TypedModel::default() };
     let mut lowering = Lowering {
@@ -45,6 +52,9 @@ pub fn lower(source: &TypedModel, input: Layout, outputs: &[Layout], precision: 
         pool: Arc::default(),
         precision,
     };
+    for node in &source.nodes {
+        check(node).map_err(|e| format_err!("\"{}\" ({}) {e}", node.name, node.op.name()))?;
+    }
     for &outlet in source.input_outlets()? {
         let fact = source.outlet_fact(outlet)?;
         let shape = input.arrange(&fact.shape.to_tvec());
@@ -182,6 +192,9 @@ impl Lowering<'_> {
             stride: spec.stride(axis),
             before: computed[axis].pad_before,
         };
+        if !(along(0).is_sound() && along(1).is_sound()) {
+            bail!("\"{}\" moves a {:?} and a {:?}, beyond {MOST} pixels", node.name, along(0), along(1));
+        }
         let enlarging = Enlarging { input, size, output, axes: (along(0), along(1)), kernel, bias, clamp: Clamp::NONE };
         Ok(Some(Pending::Enlarging(enlarging)))
     }
@@ -582,10 +595,42 @@ impl Lowering<'_> {
         let float = self.source.outlet_fact(outlet)?.datum_type == f32::datum_type();
         let lengths = self.lengths(outlet)?.filter(|_| float);
         Ok(match lengths.as_deref() {
+            // Whose product has been checked.
             Some(&[channels, rows, columns]) if channels * rows * columns > 0 => Some(Size { rows, columns, channels }),
             _ => None,
         })
     }
+}
+
+/// Refuses what no network has: values and windows so large that places overflow and memory ends.
+fn check(node: &TypedNode) -> TractResult<()> {
+    let conv = node.op_as::<Conv>().map(|op| &op.pool_spec);
+    let conv = conv.or_else(|| node.op_as::<Deconv>().map(|op| &op.pool_spec));
+    let pool = conv.or_else(|| node.op_as::<MaxPool>().map(|op| &op.pool_spec));
+    if let Some(spec) = pool.or_else(|| node.op_as::<SumPool>().map(|op| &op.pool_spec)) {
+        check_windows(spec)?;
+    }
+    for output in &node.outputs {
+        // The first axis is the items'; lengths that are not known yet are seen when a network is made for one item.
+        let mut lengths = output.fact.shape.iter().skip(1).map(|length| length.to_usize().unwrap_or(1));
+        let numbers = lengths.try_fold(1_usize, |numbers, length| numbers.checked_mul(length));
+        ensure!(numbers.is_some_and(|n| n <= MOST_NUMBERS), "puts out {:?}, too large a value", output.fact.shape);
+    }
+    Ok(())
+}
+
+fn check_windows(spec: &PoolSpec) -> TractResult<()> {
+    let (before, after) = match &spec.padding {
+        PaddingSpec::Explicit(before, after) | PaddingSpec::ExplicitOnnxPool(before, after, _) => (before, after),
+        _ => (&tvec![], &tvec![]),
+    };
+    let padding = |axis: usize| before.get(axis).into_iter().chain(after.get(axis)).max().copied().unwrap_or(0);
+    for (axis, &kernel) in spec.kernel_shape.iter().enumerate() {
+        let (stride, dilation) = (spec.stride(axis), spec.dilation(axis));
+        let window = Window { kernel, stride, dilation, before: padding(axis) };
+        ensure!(window.is_sound(), "moves a {window:?}, but all of it must be within {MOST} pixels");
+    }
+    Ok(())
 }
 
 /// The one number that a constant repeats.
@@ -614,6 +659,12 @@ fn windows(spec: &PoolSpec, size: Size) -> Option<[Window; 2]> {
 mod tests {
     use std::path::{Path, PathBuf};
 
+    use tract_onnx::pb::attribute_proto::AttributeType;
+    use tract_onnx::pb::tensor_proto::DataType;
+    use tract_onnx::pb::{
+        AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TypeProto, ValueInfoProto,
+        type_proto,
+    };
     use tract_onnx::prelude::*;
 
     use super::*;
@@ -680,6 +731,101 @@ mod tests {
             compare(&directory.join("box_head.onnx"), head(3, manifest.box_head.pooler.resolution)),
             compare(&directory.join("densepose_head.onnx"), head(2, manifest.densepose_head.pooler.resolution)),
         ]
+    }
+
+    /// A network of one node, with a kernel of ones where it has weights.
+    fn lone(
+        op: &str,
+        kernel: Option<&[i64]>,
+        attributes: &[(&str, &[i64])],
+        input: [usize; 4],
+    ) -> TractResult<Lowered> {
+        let ints = |&(name, ints): &(&str, &[i64])| AttributeProto {
+            name: name.into(),
+            r#type: AttributeType::Ints as i32,
+            ints: ints.into(),
+            ..Default::default()
+        };
+        let mut attribute: Vec<AttributeProto> =
+            attributes.iter().filter(|(name, _)| *name != "group").map(ints).collect();
+        attribute.extend(attributes.iter().filter(|(name, _)| *name == "group").map(|(name, group)| AttributeProto {
+            name: name.to_string(),
+            r#type: AttributeType::Int as i32,
+            i: group[0],
+            ..Default::default()
+        }));
+        let weights = kernel.map(|dims| TensorProto {
+            name: "w".into(),
+            dims: dims.into(),
+            data_type: DataType::Float as i32,
+            float_data: vec![1.0; dims.iter().product::<i64>() as usize],
+            ..Default::default()
+        });
+        let floats = type_proto::Tensor { elem_type: DataType::Float as i32, ..Default::default() };
+        let floats = TypeProto { value: Some(type_proto::Value::TensorType(floats)), ..Default::default() };
+        let value =
+            |name: &str| ValueInfoProto { name: name.into(), r#type: Some(floats.clone()), ..Default::default() };
+        let node = NodeProto {
+            op_type: op.into(),
+            name: "lone".into(),
+            input: ["x"].into_iter().chain(weights.as_ref().map(|_| "w")).map(String::from).collect(),
+            output: vec!["y".into()],
+            attribute,
+            ..Default::default()
+        };
+        let graph = GraphProto {
+            node: vec![node],
+            initializer: weights.into_iter().collect(),
+            input: vec![value("x")],
+            output: vec![value("y")],
+            ..Default::default()
+        };
+        let opset = OperatorSetIdProto { version: 13, ..Default::default() };
+        let model = ModelProto { ir_version: 7, opset_import: vec![opset], graph: Some(graph), ..Default::default() };
+        let model = tract_onnx::onnx().with_ignore_value_info(true).model_for_proto_model(&model)?;
+        let typed = model.with_input_fact(0, f32::fact(input).into())?.into_typed()?;
+        lower(&typed, Layout::ChannelsFirst, &[Layout::ChannelsLast], Precision::Float)
+    }
+
+    /// A depthwise convolution as DeepLab has it, and what is wrong with it.
+    #[test]
+    fn absurd_windows_are_refused() {
+        let far = 1_i64 << 40;
+        let input = [1, 2, 9, 9];
+        let depthwise = |name: &str, values: &[i64]| {
+            let attributes = [("group", &[2][..]), (name, values)];
+            lone("Conv", Some(&[2, 1, 3, 3]), &attributes, input).map(drop).map_err(|e| format!("{e:#}"))
+        };
+        depthwise("strides", &[4096, 4096]).unwrap();
+        for (name, values) in [
+            ("strides", &[far, 1][..]),
+            ("strides", &[1, 4097]),
+            ("strides", &[1, i64::MAX]),
+            ("pads", &[0, far, 0, 0]),
+            ("pads", &[0, 0, 0, 5000]),
+        ] {
+            let problem = depthwise(name, values).unwrap_err();
+            assert!(problem.contains("\"lone\" (Conv) moves a Window"), "{name} {values:?}: {problem}");
+        }
+        // The kernel would end within the padding.
+        let pads = [4096; 4];
+        let attributes = [("dilations", &[4097, 1][..]), ("pads", &pads)];
+        let problem = lone("Conv", Some(&[2, 2, 3, 3]), &attributes, input).err().unwrap().to_string();
+        assert!(problem.contains("dilation: 4097"), "{problem}");
+        for (op, kernel) in [("MaxPool", None), ("AveragePool", None), ("ConvTranspose", Some(&[2, 2, 3, 3][..]))] {
+            let attributes = [("kernel_shape", &[3, 3][..]), ("strides", &[1, 70_000])];
+            let problem = lone(op, kernel, &attributes, input).err().unwrap().to_string();
+            assert!(problem.contains("stride: 70000"), "{op}: {problem}");
+        }
+    }
+
+    #[test]
+    fn values_beyond_memory_are_refused() {
+        let pads = [0, 0, 4096, 4096];
+        let lone = |columns| lone("Conv", Some(&[8, 2, 1, 1]), &[("pads", &pads)], [1, 2, columns, columns]);
+        assert!(lone(9).is_ok());
+        let problem = lone(100_000).err().unwrap().to_string();
+        assert!(problem.contains("too large a value"), "{problem}");
     }
 
     fn here(path: &str) -> PathBuf {

@@ -23,7 +23,7 @@ struct Spare {
 const SLACK: usize = 3;
 
 impl Pool {
-    /// What `fill` makes of tensors of floats of these shapes, whose content may be anything.
+    /// What `fill` makes of tensors of floats of these shapes, which hold zeros or what was left in them.
     pub fn fill(&self, shapes: &[TVec<usize>], fill: impl FnOnce(&mut [&mut [f32]])) -> TractResult<TVec<TValue>> {
         let mut tensors = shapes.iter().map(|shape| self.spare(shape)).collect::<TractResult<TVec<_>>>()?;
         {
@@ -39,15 +39,16 @@ impl Pool {
     fn spare(&self, shape: &[usize]) -> TractResult<Arc<Tensor>> {
         match self.take(shape) {
             Some(tensor) => Ok(tensor),
-            // SAFETY: any bits are a float, and who fills the tensor is told not to rely on them.
-            None => Ok(Arc::new(unsafe { Tensor::uninitialized_aligned::<f32>(shape, 64)? })),
+            // Written once more than it must be, but once only: after that it is used again.
+            None => Ok(Arc::new(Tensor::zero_aligned::<f32>(shape, 64)?)),
         }
     }
 
     fn take(&self, shape: &[usize]) -> Option<Arc<Tensor>> {
         let mut spare = lock(&self.0);
         let Spare { tensors, peak } = &mut *spare;
-        let length = shape.iter().product::<usize>();
+        // What overflows is refused where a tensor is made.
+        let length = shape.iter().try_fold(1_usize, |length, &n| length.checked_mul(n))?;
         let is_idle = |tensor: &Arc<Tensor>| Arc::strong_count(tensor) == 1;
         let held: usize = tensors.iter().filter(|tensor| !is_idle(tensor)).map(|tensor| tensor.len()).sum();
         *peak = (*peak).max(held + length);
@@ -69,12 +70,14 @@ impl Pool {
 mod tests {
     use super::*;
 
+    fn filled(pool: &Pool, shape: &[usize], value: f32) -> TValue {
+        pool.fill(&[shape.into()], |outputs| outputs[0].fill(value)).unwrap().remove(0)
+    }
+
     #[test]
     fn memory_is_used_again_when_nobody_holds_it() {
         let pool = Pool::default();
-        let filled = |shape: &[usize], value: f32| {
-            pool.fill(&[shape.into()], |outputs| outputs[0].fill(value)).unwrap().remove(0)
-        };
+        let filled = |shape: &[usize], value: f32| filled(&pool, shape, value);
         let place = |value: &TValue| value.as_ptr::<f32>().unwrap();
         let (first, second) = (filled(&[2, 3], 1.0), filled(&[3, 2], 2.0));
         let (at, other) = (place(&first), place(&second));
@@ -86,6 +89,23 @@ mod tests {
         drop((second, third));
         let longer = filled(&[7], 4.0);
         assert!(place(&longer) != at && place(&longer) != other);
+    }
+
+    #[test]
+    fn memory_from_the_system_is_written_before_it_is_seen() {
+        for length in [6, 60, 600, 6_000] {
+            // The allocator gives out what was freed last.
+            let garbage: Vec<TValue> = (0..8).map(|_| filled(&Pool::default(), &[length], f32::NAN)).collect();
+            drop(garbage);
+            let seen = Pool::default().fill(&[tvec![length]], |outputs| assert!(outputs[0].iter().all(|&v| v == 0.0)));
+            assert_eq!(seen.unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn more_numbers_than_memory_are_refused() {
+        let none = Pool::default().fill(&[tvec![usize::MAX / 2, 3]], |_| ());
+        assert!(none.unwrap_err().to_string().contains("too large"));
     }
 
     #[test]

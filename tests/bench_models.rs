@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use gstdensepose::estimator::Stage;
 use serde_json::Value;
+
+#[path = "../examples/bench_models/stages.rs"]
+mod stages;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -86,5 +90,40 @@ fn bad_input_is_explained() {
         let output = bench(arguments);
         assert!(!output.status.success(), "{arguments:?}");
         assert!(text(&output.stderr).contains(expected), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+/// However many threads and people there are: the estimator measures time that passes.
+#[test]
+fn the_times_of_stages_add_up_to_the_frame() {
+    let of = |stage| match stage {
+        Stage::Trunk => 60.0,
+        Stage::Proposals => 2.0,
+        Stage::BoxPooling => 3.0,
+        Stage::BoxHead => 20.0,
+        Stage::DensePosePooling => 1.0,
+        Stage::DensePoseHead => 8.0,
+        _ => 2.0,
+    };
+    assert_eq!(stages::split(100.0, of), [60.0, 2.0, 23.0, 9.0, 6.0]);
+}
+
+/// The real estimator's times, on one thread and on two.
+#[test]
+fn no_stage_is_counted_for_less_than_it_takes() {
+    use gstdensepose::estimator::{Estimator, Model, Options};
+    use gstdensepose::image::Image;
+
+    let pixels = vec![99; 320 * 240 * 3];
+    for threads in [1, 2] {
+        let options = Options { threads, ..Options::default() };
+        let mut estimator = Estimator::new(&Model::open(fixture("tiny")).unwrap(), options).unwrap();
+        for _ in 0..2 {
+            let start = std::time::Instant::now();
+            estimator.estimate(&Image::rgb(320, 240, &pixels).unwrap()).unwrap();
+            let whole = start.elapsed().as_secs_f64() * 1e3;
+            let all: f64 = Stage::ALL.iter().map(|&stage| estimator.timings().of(stage).as_secs_f64() * 1e3).sum();
+            assert!(all <= whole, "stages take {all} ms of {whole} ms on {threads} threads");
+        }
     }
 }

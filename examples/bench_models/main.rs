@@ -17,6 +17,7 @@ mod measure;
 mod options;
 mod report;
 mod rounds;
+mod stages;
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use gstdensepose::estimator::boxes::Rect;
-use gstdensepose::estimator::{Estimator, Model, Options, Stage};
+use gstdensepose::estimator::{Estimator, Model, Options};
 use gstdensepose::image::Image;
 use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
 use crate::options::Point;
+use crate::stages::split;
 
 const WIDTH: usize = 1280;
 const HEIGHT: usize = 720;
@@ -102,13 +103,8 @@ fn frame(estimator: &mut Estimator, image: &Image, people: usize) -> Outcome<[f6
     if found != people {
         return Err(format!("{found} of {people} people were mapped").into());
     }
-    // Boxes share the threads, so what they take is that much less of the frame's time; one person is on all of them.
     let of = |stage| milliseconds(estimator.timings().of(stage));
-    let threads = estimator.threads() as f64;
-    let (trunk, proposals) = (of(Stage::Trunk), of(Stage::Proposals));
-    let box_head = (of(Stage::BoxPooling) + of(Stage::BoxHead)) / threads;
-    let densepose_head = (of(Stage::DensePosePooling) + of(Stage::DensePoseHead)) / threads.min(people as f64);
-    let rest = (whole - trunk - proposals - box_head - densepose_head).max(0.0);
+    let [trunk, proposals, box_head, densepose_head, rest] = split(whole, of);
     Ok([whole, trunk, proposals, box_head, densepose_head, rest])
 }
 

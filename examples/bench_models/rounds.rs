@@ -15,10 +15,14 @@ use crate::measure::{Frame, Measured, medians};
 use crate::options::{Options, Point};
 use crate::report::{Machine, ModelReport, Report};
 
-/// What tells a measurement from others: the model's manifest (with the hashes of its networks), what was asked, and
+/// To be raised where figures change their meaning, so that records of before do not count.
+const MEANING: u32 = 2;
+
+/// What tells a measurement from others: what its figures mean, the model's manifest (with the hashes of its networks), what was asked, and
 /// the round.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Key {
+    meaning: u32,
     manifest: String,
     short_side: usize,
     people: Vec<usize>,
@@ -52,6 +56,7 @@ pub fn measure_all(options: &Options) -> Outcome<Report> {
             for (index, &short_side) in options.sizes.iter().enumerate() {
                 let point = options.point(candidate.directory, short_side);
                 let key = Key {
+                    meaning: MEANING,
                     manifest: candidate.manifest.clone(),
                     short_side,
                     people: point.people.clone(),

@@ -52,7 +52,7 @@ uninstall: ## Take it away again.
 	rmdir "$(DESTDIR)$(INCLUDEDIR)/gst/densepose" 2>/dev/null || true
 
 .PHONY: test
-test: dependencies lint test-rust test-neon test-analytics test-backend test-zoo ## Everything that CI runs.
+test: dependencies lint test-rust test-features test-neon test-analytics test-backend test-zoo ## Everything that CI runs.
 
 .PHONY: dependencies
 dependencies:
@@ -62,6 +62,9 @@ dependencies:
 lint: ## Formatting and lints.
 	cargo fmt --check
 	cargo clippy --release --all-targets -- -D warnings
+	cargo check --release --lib --no-default-features
+	cargo check --release --lib --no-default-features --features gstreamer
+	cargo check --release --lib --no-default-features --features embedded-model
 
 # Tests run with dependencies' warnings fatal; the same features for library and tests save a second build of them.
 .PHONY: test-rust
@@ -69,6 +72,11 @@ test-rust: ## The plugin's tests: units, harness, real pipelines, Python reader,
 	cargo build --release --all-targets
 	G_DEBUG=fatal_warnings cargo test --release --all-targets
 	cargo test --release --doc
+
+.PHONY: test-features
+test-features: ## The library without GStreamer, and the plugin without a network inside.
+	cargo test --release --no-default-features --lib
+	cargo test --release --no-default-features --features gstreamer --test unembedded
 
 .PHONY: test-neon
 test-neon: ## ARM's vectors, on other processors under an emulator.
@@ -101,13 +109,14 @@ $(VENV)/ready: models/zoo/requirements.txt
 
 SECONDS_EACH ?= 60
 
-# cargo-fuzz asks for a nightly compiler; RUSTC_BOOTSTRAP lets the stable one do, without the address sanitizer.
+# cargo-fuzz asks for a nightly compiler; RUSTC_BOOTSTRAP lets the stable one do. The address sanitizer sees what
+# vectors read beyond their slices.
 .PHONY: fuzz
 fuzz: ## Throw random bytes at every parser, each for SECONDS_EACH (60); needs `cargo install cargo-fuzz`.
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
 	cd fuzz && cargo run --release --bin seeds
-	for target in packet sei jsonl coco manifest; do \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run -s none $$target -- -max_total_time=$(SECONDS_EACH) -rss_limit_mb=1024 -timeout=10 || exit 1; done
+	for target in packet sei jsonl coco manifest onnx; do \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run -s address $$target -- -max_total_time=$(SECONDS_EACH) -rss_limit_mb=2048 -timeout=20 || exit 1; done
 
 .PHONY: bench
 bench: ## Milliseconds per stage and frame.

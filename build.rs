@@ -3,16 +3,19 @@
 use std::{env, fs, path::Path};
 
 fn main() {
+    #[cfg(feature = "gstreamer")]
     gst_plugin_version_helper::info();
     embed_model();
 }
 
-/// Writes `embedded_model.rs`: an array of (name, bytes) of the default model, empty where there is none.
+/// Writes `embedded_model.rs`: an array of (name, bytes) of the default model, empty where there is none or none is
+/// wanted. `PLUGIN_DESCRIPTION` says on what terms code and network may be used.
 fn embed_model() {
     let root = env::var("CARGO_MANIFEST_DIR").expect("set by cargo");
     let directory = Path::new(&root).join("models/default");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", directory.display());
+    let wanted = env::var_os("CARGO_FEATURE_EMBEDDED_MODEL").is_some();
     let mut files: Vec<_> = fs::read_dir(&directory)
         .into_iter()
         .flatten()
@@ -20,10 +23,15 @@ fn embed_model() {
         .filter(|path| path.extension().is_some_and(|e| e == "json" || e == "onnx"))
         .collect();
     files.sort();
-    if !files.iter().any(|path| path.ends_with("model.json")) {
-        println!("cargo::warning=models/default/model.json is missing: this build embeds NO network");
+    let manifest = files.iter().find(|path| path.ends_with("model.json"));
+    let manifest = manifest.filter(|_| wanted).and_then(|path| fs::read_to_string(path).ok());
+    if manifest.is_none() {
+        if wanted {
+            println!("cargo::warning=models/default/model.json is missing: this build embeds NO network");
+        }
         files.clear();
     }
+    describe(manifest.as_deref());
     let entries: String = files
         .iter()
         .map(|path| {
@@ -33,4 +41,17 @@ fn embed_model() {
         .collect();
     let out = Path::new(&env::var("OUT_DIR").expect("set by cargo")).join("embedded_model.rs");
     fs::write(out, format!("[\n{entries}]\n")).expect("OUT_DIR is writable");
+}
+
+/// The plugin's description: GStreamer's licence field has one name for all, so this says what it cannot.
+fn describe(manifest: Option<&str>) {
+    let description = env::var("CARGO_PKG_DESCRIPTION").expect("set by cargo");
+    let code = env::var("CARGO_PKG_LICENSE").expect("set by cargo");
+    let licence = manifest.and_then(|json| json.split_once("\"licence\": \"")?.1.split_once('"'));
+    let network = match (manifest, licence) {
+        (None, _) => "no network inside".to_string(),
+        (Some(_), Some((licence, _))) => format!("network inside: {licence}"),
+        (Some(_), None) => "network inside: no licence".to_string(),
+    };
+    println!("cargo::rustc-env=PLUGIN_DESCRIPTION={description} (code: {code}; {network})");
 }

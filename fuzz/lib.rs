@@ -1,23 +1,8 @@
-//! The plugin's parsers by themselves: what fuzzing would else compile and instrument along with them, the network
-//! runtime and GStreamer, takes minutes and is not looked at here.
-#![allow(dead_code, reason = "the targets use a part of these files")]
+//! What fuzzing begins with, and networks with changes that bytes stand for.
 
-#[path = "../src/packet/mod.rs"]
-pub mod packet;
-#[path = "../src/person.rs"]
-pub mod person;
-#[path = "../src/records/mod.rs"]
-pub mod records;
-#[path = "../src/sei/mod.rs"]
-pub mod sei;
-#[path = "../src/estimator/error.rs"]
-pub mod error;
-#[path = "../src/image.rs"]
-pub mod image;
-#[path = "../src/estimator/manifest.rs"]
-pub mod manifest;
+pub mod networks;
 
-use person::{IuvMap, Person, Persons};
+use gstdensepose::person::{IuvMap, Person, Persons};
 
 /// A frame with two people, for [seeds](../seeds.rs).
 pub fn people() -> Persons {

@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
-use densepose_fuzz::records::{Encoder, Record, coco, jsonl};
-use densepose_fuzz::sei::{self, Codec, Format, Framing};
-use densepose_fuzz::{packet, people};
+use densepose_fuzz::{networks, people};
+use gstdensepose::packet;
+use gstdensepose::records::{Encoder, Fields, Record, coco, jsonl};
+use gstdensepose::sei::{self, Codec, Format, Framing};
 
 fn main() -> std::io::Result<()> {
     let packet = packet::encode(&people());
@@ -29,9 +30,13 @@ fn main() -> std::io::Result<()> {
     seed("jsonl", "png", &file(jsonl::Writer::default(), &record))?;
     let masks = jsonl::Writer { iuv: jsonl::IuvEncoding::Rle, ..Default::default() };
     seed("jsonl", "rle", &file(masks, &record))?;
-    seed("coco", "results", &file(coco::Writer::new(densepose_fuzz::records::Fields::of(&coco::FIELDS)), &record))?;
+    seed("coco", "results", &file(coco::Writer::new(Fields::of(&coco::FIELDS)), &record))?;
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/default/model.json");
-    seed("manifest", "default", &std::fs::read(model)?)
+    seed("manifest", "default", &std::fs::read(model)?)?;
+    for (name, bytes) in networks::seeds() {
+        seed("onnx", &name, &bytes)?;
+    }
+    Ok(())
 }
 
 fn file(mut writer: impl Encoder, record: &Record) -> Vec<u8> {

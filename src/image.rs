@@ -130,6 +130,7 @@ impl Color {
 
 /// Why a picture cannot be looked at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ImageError {
     #[error("a picture needs at least one pixel, this one is {width}x{height}")]
     Empty { width: usize, height: usize },

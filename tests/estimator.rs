@@ -514,6 +514,7 @@ fn numbers_out_of_bounds_do_no_harm() {
 }
 
 #[test]
+#[cfg(feature = "embedded-model")]
 fn the_library_brings_its_own_model() {
     let model = Model::embedded().unwrap();
     let mut estimator = Estimator::with_backend(&model, Options::default(), &backend()).unwrap();

@@ -1,7 +1,7 @@
 //! COCO results and their run-length masks.
 #![no_main]
 
-use densepose_fuzz::records::coco;
+use gstdensepose::records::coco;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

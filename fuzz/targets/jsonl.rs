@@ -1,8 +1,8 @@
 //! Lines of `densepose-import`'s files: no line may make the reader panic, and what it accepts is read back as it was.
 #![no_main]
 
-use densepose_fuzz::records::Encoder;
-use densepose_fuzz::records::jsonl;
+use gstdensepose::records::Encoder;
+use gstdensepose::records::jsonl;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -1,7 +1,7 @@
 //! Model manifests.
 #![no_main]
 
-use densepose_fuzz::manifest::Manifest;
+use gstdensepose::estimator::manifest::Manifest;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

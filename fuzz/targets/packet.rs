@@ -1,7 +1,7 @@
 //! Payloads of SEI messages: no bytes may make the reader panic, and what it accepts is read back as it was.
 #![no_main]
 
-use densepose_fuzz::packet;
+use gstdensepose::packet;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

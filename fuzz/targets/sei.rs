@@ -1,7 +1,7 @@
 //! Access units: whatever they hold, what is put in is found again and can be taken out.
 #![no_main]
 
-use densepose_fuzz::sei::{self, Codec, Format, Framing};
+use gstdensepose::sei::{self, Codec, Format, Framing};
 use libfuzzer_sys::fuzz_target;
 
 const UUID: [u8; 16] = *b"0123456789abcdef";

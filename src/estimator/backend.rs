@@ -7,6 +7,7 @@ use super::error::{Error, Result};
 
 /// The runtime that the networks run in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Backend {
     /// tract, which is part of this library: on the CPU, nothing to install.
     #[default]
@@ -22,6 +23,7 @@ pub enum Backend {
 
 /// What ONNX Runtime calls an execution provider: hardware, or a library for some hardware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Provider {
     Acl,
     Cann,

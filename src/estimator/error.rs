@@ -7,15 +7,16 @@ use crate::image::ImageError;
 
 /// Why a model cannot be used or a frame not be estimated.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A model file is missing or unreadable.
     #[error("cannot read {file}: {source}; a model is a directory with model.json and the ONNX files it names")]
     Read { file: String, source: io::Error },
 
-    /// The library was compiled without `models/default`.
+    /// The library was compiled without the cargo feature `embedded-model`, or without `models/default`.
     #[error(
-        "no network is embedded in this build, since models/default was missing when it was compiled; \
-         name a model directory, or restore models/default and build again"
+        "no network is inside this build; name a model directory (property `model`), such as models/default of the \
+         sources, or build again with models/default and the cargo feature `embedded-model`"
     )]
     NotEmbedded,
 

@@ -40,10 +40,18 @@ impl Model {
         Self::load(&Source::Directory(directory.as_ref().to_path_buf()))
     }
 
+    /// The model whose files are in memory: name, as the manifest has it, and content, `model.json` among them.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_files(files: Vec<(String, Vec<u8>)>) -> Result<Self> {
+        Self::load(&Source::Memory(files))
+    }
+
     /// The network inside the library.
     ///
     /// # Errors
-    /// Where the library was compiled without one.
+    /// Where the library was compiled without one (without the cargo feature `embedded-model`).
     pub fn embedded() -> Result<Self> {
         Self::load(&Source::Embedded(EMBEDDED))
     }
@@ -87,6 +95,7 @@ impl Model {
 /// Where files come from.
 enum Source {
     Directory(PathBuf),
+    Memory(Vec<(String, Vec<u8>)>),
     Embedded(&'static [(&'static str, &'static [u8])]),
 }
 
@@ -101,6 +110,10 @@ impl Source {
                     Err(source) => Err(Error::Read { file: name, source }),
                 }
             }
+            Self::Memory(files) => match files.iter().find(|(name, _)| name == file) {
+                Some((name, bytes)) => Ok(File { name: name.clone(), bytes: bytes.clone().into() }),
+                None => Err(Error::Read { file: file.into(), source: std::io::ErrorKind::NotFound.into() }),
+            },
             Self::Embedded(files) => match files.iter().find(|(name, _)| *name == file) {
                 Some(&(name, bytes)) => Ok(File { name: format!("embedded {name}"), bytes: bytes.into() }),
                 None => Err(Error::NotEmbedded),
@@ -121,4 +134,36 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_in_memory_are_as_good_as_a_directory() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny");
+        let names = [MANIFEST, "trunk.onnx", "box_head.onnx", "densepose_head.onnx"];
+        let mut files = names.map(|name| (name.to_string(), std::fs::read(directory.join(name)).unwrap())).to_vec();
+        let model = Model::from_files(files.clone()).unwrap();
+        assert_eq!(model.trunk().bytes, Model::open(&directory).unwrap().trunk().bytes);
+        files.pop();
+        let problem = Model::from_files(files.clone()).unwrap_err().to_string();
+        assert!(problem.contains("cannot read densepose_head.onnx"), "{problem}");
+        files[1].1[100] ^= 1;
+        assert!(matches!(Model::from_files(files).unwrap_err(), Error::Checksum { file, .. } if file == "trunk.onnx"));
+    }
+
+    #[test]
+    #[cfg(feature = "embedded-model")]
+    fn a_network_is_inside() {
+        assert!(Model::embedded().unwrap().manifest().licence.contains("non-commercial"));
+    }
+
+    #[test]
+    #[cfg(not(feature = "embedded-model"))]
+    fn without_a_network_inside_the_remedy_is_named() {
+        let problem = Model::embedded().unwrap_err().to_string();
+        assert!(problem.contains("a model directory") && problem.contains("`embedded-model`"), "{problem}");
+    }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 /// A step of the estimation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stage {
     /// Picture to network input.
     Resize,

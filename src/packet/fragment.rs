@@ -12,6 +12,7 @@ const HEADER: usize = UUID.len() + 13;
 
 /// Why fragments make no packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum JoinError {
     #[error("fragment of version {0}, this program reads version {VERSION}: a newer one is needed")]
     Version(u8),

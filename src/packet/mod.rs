@@ -89,6 +89,7 @@ const MAX_RATIO: usize = 1032;
 
 /// Why bytes are no packet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PacketError {
     #[error("packet of version {0}, this program reads version {VERSION}: a newer one is needed")]
     Version(u8),

@@ -52,6 +52,7 @@ pub struct Record {
 
 /// Why a record cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     #[error("{0}")]
     Json(#[from] serde_json::Error),

@@ -26,6 +26,7 @@ pub struct Texture {
 
 /// A picture is no atlas.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TextureError {
     #[error("{width}x{height} pixels are no atlas: 4 charts across and 6 down, each square, such as 800x1200")]
     Size { width: usize, height: usize },

@@ -45,6 +45,7 @@ pub struct Format {
 
 /// Why bytes are no access unit or no decoder configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SeiError {
     /// There are bytes, but no start code, or something else before the first one.
     NoStartCode,

@@ -6,6 +6,14 @@ fn main() {
     #[cfg(feature = "gstreamer")]
     gst_plugin_version_helper::info();
     embed_model();
+    strip_library();
+}
+
+/// Symbols are a sixth of the plugin, and of no use to who runs it; programs and tests keep theirs for backtraces.
+fn strip_library() {
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-s");
+    }
 }
 
 /// Writes `embedded_model.rs`: an array of (name, bytes) of the default model, empty where there is none or none is

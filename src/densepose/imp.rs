@@ -129,7 +129,7 @@ impl ObjectImpl for DensePose {
             vec![
                 glib::ParamSpecString::builder("model")
                     .nick("Model")
-                    .blurb("Directory of the model to run (model.json and its networks); unset = the embedded one")
+                    .blurb("Directory of the model to run (model.json and its networks); unset = the one inside, if the build has one")
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecUInt::builder("short-side")

@@ -32,7 +32,7 @@ struct Setup {
 impl Setup {
     fn new(threads: usize) -> Self {
         let model = Model::embedded().expect("the embedded network is sound");
-        let size = InputSize::new(SIZE.0, SIZE.1, 0, &model.manifest().input);
+        let size = InputSize::new(SIZE, 1.0, 0, &model.manifest().input);
         Self { model, threads: Threads::new(threads).expect("threads"), size }
     }
 
@@ -85,7 +85,7 @@ fn resize_nv12(bencher: Bencher, threads: usize) {
     let (width, height) = SIZE;
     let chroma = |offset| Component { plane: 1, offset, step: 2, shift_x: 1, shift_y: 1 };
     let components = vec![Component::full(0, 0, 1), chroma(0), chroma(1)];
-    let layout = Layout { width, height, color: Color::BT709, components };
+    let layout = Layout::new(width, height, Color::BT709, components);
     resize(bencher, threads, layout, &[(width * height, width), (width * height / 2, width)]);
 }
 

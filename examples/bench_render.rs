@@ -30,7 +30,7 @@ fn cases(w: usize, h: usize) -> Vec<Case> {
     let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
     let yuv = |name, components: [Component; 3], planes| Case {
         name,
-        layout: Layout { width: w, height: h, color: Color::BT709, components: components.to_vec() },
+        layout: Layout::new(w, h, Color::BT709, components),
         planes,
     };
     let sub = |plane, offset, step, shift_y| Component { plane, offset, step, shift_x: 1, shift_y };

@@ -96,9 +96,9 @@ fn measure(
     boxes: Option<&[Rect]>,
     frames: usize,
 ) -> Result<(), Box<dyn Error>> {
-    let size = estimator.input_size(frame.width(), frame.height());
+    let size = estimator.input_size((frame.width(), frame.height()), 1.0);
     let start = Instant::now();
-    estimator.prepare(frame.width(), frame.height())?;
+    estimator.prepare((frame.width(), frame.height()), 1.0)?;
     let prepared = start.elapsed();
     let mut tracker = Tracker::default();
     tracker.smoothing = 0.5;

@@ -75,7 +75,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     };
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let mut estimator = Estimator::with_backend(&model, arguments.options, &arguments.backend)?;
-    estimator.prepare(width, height)?;
+    estimator.prepare((width, height), 1.0)?;
     let start = Instant::now();
     let persons = estimator.estimate(&Image::rgb(width, height, &picture)?)?;
     eprintln!("{} people in {:.0} ms", persons.len(), start.elapsed().as_secs_f64() * 1e3);

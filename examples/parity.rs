@@ -102,7 +102,7 @@ const LEVELS: [&str; 5] = ["p2", "p3", "p4", "p5", "p6"];
 
 fn stages(model: &Model, picture: &Image, reference: &Arrays, report: &mut Report) -> Result<()> {
     let manifest = model.manifest();
-    let size = InputSize::new(picture.width(), picture.height(), 0, &manifest.input);
+    let size = InputSize::new((picture.width(), picture.height()), 1.0, 0, &manifest.input);
 
     // Without normalisation the input is the resized picture.
     let mut plain = manifest.input.clone();

@@ -1,8 +1,8 @@
 //! Pictures of any pixel layout, seen as up to three colour components.
 //!
-//! Packed or planar, RGB or YUV, subsampled or not: each component is a grid of bytes with a start, a step from
-//! pixel to pixel and a stride from row to row. What reads or draws pictures works on components and so knows every
-//! layout without naming any.
+//! Packed or planar, RGB or YUV, subsampled or not, 8 bits or more: each component is a grid of samples with a start, a
+//! step from pixel to pixel and a stride from row to row. What reads or draws pictures works on components and so knows
+//! every layout without naming any.
 
 use std::fmt;
 
@@ -30,6 +30,45 @@ impl Component {
     /// Samples across and down in a picture of `width` by `height` pixels.
     pub const fn size(&self, width: usize, height: usize) -> (usize, usize) {
         (width.div_ceil(1 << self.shift_x), height.div_ceil(1 << self.shift_y))
+    }
+}
+
+/// How a sample is stored: as a byte, or as some bits of a little-endian word of two bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    bits: u32,
+    shift: u32,
+}
+
+impl Depth {
+    pub const BYTE: Self = Self { bits: 8, shift: 0 };
+
+    /// Words of which `bits`, 9 to 16, count, with `shift` bits below them; `None` where they do not fit into a word.
+    pub const fn word(bits: u32, shift: u32) -> Option<Self> {
+        if bits > 8 && bits <= 16 && shift <= 16 - bits { Some(Self { bits, shift }) } else { None }
+    }
+
+    /// Bytes of a sample: 1 or 2.
+    pub const fn bytes(self) -> usize {
+        if self.bits > 8 { 2 } else { 1 }
+    }
+
+    /// Bits that samples have beyond those of a byte.
+    pub const fn extra_bits(self) -> u32 {
+        self.bits - 8
+    }
+
+    /// The value of a word.
+    #[inline(always)]
+    pub const fn value(self, word: [u8; 2]) -> u16 {
+        (u16::from_le_bytes(word) >> self.shift) & (u16::MAX >> (16 - self.bits))
+    }
+
+    /// A word with another value; bits that do not count stay.
+    #[inline(always)]
+    pub const fn with_value(self, word: [u8; 2], value: u16) -> [u8; 2] {
+        let mask = (u16::MAX >> (16 - self.bits)) << self.shift;
+        (u16::from_le_bytes(word) & !mask | (value << self.shift) & mask).to_le_bytes()
     }
 }
 
@@ -140,6 +179,10 @@ pub enum ImageError {
     Short { component: usize, plane: usize, needed: usize, bytes: usize },
     #[error("{expected} components expected, {got} given")]
     Components { expected: usize, got: usize },
+    #[error("alpha needs a byte for every pixel")]
+    Alpha,
+    #[error("a crop of {width}x{height} at {x}, {y} reaches out of its picture")]
+    Crop { x: usize, y: usize, width: usize, height: usize },
 }
 
 /// Size, components and colours of a picture, apart from its bytes.
@@ -149,18 +192,53 @@ pub struct Layout {
     pub height: usize,
     pub color: Color,
     pub components: Vec<Component>,
+    /// Of all components.
+    pub depth: Depth,
+    /// Bytes that say how opaque pixels are, one for each.
+    pub alpha: Option<Component>,
+    /// Width of a pixel divided by its height, as it is shown.
+    pub pixel_aspect: f64,
 }
 
 impl Layout {
+    /// Samples of one byte, without alpha, of square pixels.
+    pub fn new(width: usize, height: usize, color: Color, components: impl Into<Vec<Component>>) -> Self {
+        let components = components.into();
+        Self { width, height, color, components, depth: Depth::BYTE, alpha: None, pixel_aspect: 1.0 }
+    }
+
     /// Packed bytes, `step` per pixel, red, green and blue at the given offsets.
     pub fn packed_rgb(width: usize, height: usize, step: usize, [r, g, b]: [usize; 3]) -> Self {
-        let components = [r, g, b].map(|offset| Component::full(0, offset, step)).to_vec();
-        Self { width, height, color: Color::RGB, components }
+        Self::new(width, height, Color::RGB, [r, g, b].map(|offset| Component::full(0, offset, step)))
     }
 
     /// One byte of luma per pixel.
     pub fn gray(width: usize, height: usize) -> Self {
-        Self { width, height, color: Color::GRAY, components: vec![Component::full(0, 0, 1)] }
+        Self::new(width, height, Color::GRAY, [Component::full(0, 0, 1)])
+    }
+
+    /// The part of `width` by `height` pixels from `x`, `y` on, in the same planes, whose rows are `strides` bytes
+    /// apart. Where chroma is subsampled and `x` or `y` is odd, the part begins with the chroma sample that the pixel
+    /// there shares with its neighbour outside.
+    ///
+    /// # Errors
+    /// Where that reaches out of the picture.
+    pub fn cropped(
+        mut self,
+        (x, y): (usize, usize),
+        (width, height): (usize, usize),
+        strides: &[usize],
+    ) -> Result<Self, ImageError> {
+        let inside = |start: usize, length: usize, limit: usize| start.checked_add(length).is_some_and(|e| e <= limit);
+        let fits = inside(x, width, self.width) && inside(y, height, self.height);
+        for c in self.components.iter_mut().chain(&mut self.alpha) {
+            let down = strides.get(c.plane).and_then(|stride| stride.checked_mul(y >> c.shift_y));
+            let across = c.step.checked_mul(x >> c.shift_x);
+            let offset = down.zip(across).and_then(|(a, b)| a.checked_add(b)?.checked_add(c.offset));
+            c.offset = offset.filter(|_| fits).ok_or(ImageError::Crop { x, y, width, height })?;
+        }
+        (self.width, self.height) = (width, height);
+        Ok(self)
     }
 
     /// Checks that every sample lies inside its plane (`(bytes, stride)` each).
@@ -173,12 +251,16 @@ impl Layout {
         if self.components.len() != expected {
             return Err(ImageError::Components { expected, got: self.components.len() });
         }
-        for (component, c) in self.components.iter().enumerate() {
+        if self.alpha.is_some_and(|alpha| (alpha.shift_x, alpha.shift_y) != (0, 0)) {
+            return Err(ImageError::Alpha);
+        }
+        let components = self.components.iter().map(|c| (c, self.depth.bytes()));
+        for (component, (c, sample)) in components.chain(self.alpha.iter().map(|c| (c, 1))).enumerate() {
             let Some(&(bytes, stride)) = planes.get(c.plane) else {
                 return Err(ImageError::NoPlane { component, plane: c.plane, planes: planes.len() });
             };
             let (w, h) = c.size(width, height);
-            let row = ((w - 1).checked_mul(c.step)).and_then(|n| n.checked_add(c.offset + 1));
+            let row = ((w - 1).checked_mul(c.step)).and_then(|n| n.checked_add(c.offset)?.checked_add(sample));
             let needed = (h - 1).checked_mul(stride).zip(row).and_then(|(a, b)| a.checked_add(b)).unwrap_or(usize::MAX);
             if needed > bytes {
                 return Err(ImageError::Short { component, plane: c.plane, needed, bytes });
@@ -263,7 +345,15 @@ impl Pixels<'_> {
         let mut stored = [0.0; 3];
         for (value, c) in stored.iter_mut().zip(&layout.components) {
             let Plane { data, stride } = planes[c.plane];
-            *value = f32::from(data[(y >> c.shift_y) * stride + c.offset + (x >> c.shift_x) * c.step]);
+            let at = (y >> c.shift_y) * stride + c.offset + (x >> c.shift_x) * c.step;
+            *value = match layout.depth.bytes() {
+                1 => f32::from(data[at]),
+                // In the range of a byte, as the matrix wants it.
+                _ => {
+                    let word = layout.depth.value([data[at], data[at + 1]]);
+                    f32::from(word) / (1 << layout.depth.extra_bits()) as f32
+                }
+            };
         }
         let row = |k: usize| (0..3).map(|j| self.matrix[k][j] * stored[j]).sum::<f32>() + self.offset[k];
         Some(std::array::from_fn(|k| row(k).round().clamp(0.0, 255.0) as u8))
@@ -310,11 +400,20 @@ impl<'a> ImageMut<'a> {
 
     /// Row `y` (in samples) of component `index`: bytes that begin at its first sample, `step` from one to the next.
     pub fn row_mut(&mut self, index: usize, y: usize) -> &mut [u8] {
-        let c = self.layout.components[index];
+        self.row_of(self.layout.components[index], self.layout.depth.bytes(), y)
+    }
+
+    /// Row `y` of alpha, from its first byte on, and the step from one to the next; `None` where there is no alpha.
+    pub fn alpha_row_mut(&mut self, y: usize) -> Option<(&mut [u8], usize)> {
+        let alpha = self.layout.alpha?;
+        Some((self.row_of(alpha, 1, y), alpha.step))
+    }
+
+    fn row_of(&mut self, c: Component, sample: usize, y: usize) -> &mut [u8] {
         let plane = &mut self.planes[c.plane];
         let (w, _) = c.size(self.layout.width, self.layout.height);
         let start = y * plane.stride + c.offset;
-        &mut plane.data[start..start + (w - 1) * c.step + 1]
+        &mut plane.data[start..start + (w - 1) * c.step + sample]
     }
 }
 
@@ -362,12 +461,7 @@ mod tests {
     #[test]
     fn odd_sizes_round_subsampled_components_up() {
         let chroma = |plane| Component { plane, offset: 0, step: 1, shift_x: 1, shift_y: 1 };
-        let layout = Layout {
-            width: 5,
-            height: 3,
-            color: Color::BT601,
-            components: vec![Component::full(0, 0, 1), chroma(1), chroma(2)],
-        };
+        let layout = Layout::new(5, 3, Color::BT601, [Component::full(0, 0, 1), chroma(1), chroma(2)]);
         let planes = |chroma: usize| vec![(15, 5), (chroma, 3), (6, 3)];
         assert_eq!(layout.check(&planes(6)), Ok(()));
         assert!(matches!(layout.check(&planes(5)), Err(ImageError::Short { component: 1, .. })));
@@ -377,12 +471,8 @@ mod tests {
     #[test]
     fn pixels_are_colours_whatever_the_layout() {
         let chroma = |plane| Component { plane, offset: 0, step: 1, shift_x: 1, shift_y: 1 };
-        let layout = Layout {
-            width: 3,
-            height: 3,
-            color: Color::BT601,
-            components: vec![Component::full(0, 0, 1), chroma(1), chroma(2)],
-        };
+        let components = vec![Component::full(0, 0, 1), chroma(1), chroma(2)];
+        let layout = Layout::new(3, 3, Color::BT601, components);
         // Red in the last column, gray elsewhere.
         let plane = |data: &'static [u8], stride| Plane { data, stride };
         let planes = vec![
@@ -407,5 +497,28 @@ mod tests {
     fn nothing_is_no_picture() {
         assert!(matches!(Image::rgb(0, 4, &[]), Err(ImageError::Empty { .. })));
         assert!(Image::rgb(usize::MAX, 4, &[]).is_err());
+    }
+
+    #[test]
+    fn a_crop_lies_in_the_same_planes() {
+        let chroma = |plane| Component { plane, offset: 0, step: 1, shift_x: 1, shift_y: 1 };
+        let layout = Layout::new(10, 8, Color::BT601, [Component::full(0, 0, 1), chroma(1), chroma(2)]);
+        let cropped = layout.clone().cropped((4, 2), (5, 3), &[10, 5, 5]).unwrap();
+        assert_eq!((cropped.width, cropped.height), (5, 3));
+        assert_eq!([0, 1, 2].map(|i| cropped.components[i].offset), [24, 7, 7]);
+        assert_eq!(cropped.check(&[(80, 10), (20, 5), (20, 5)]), Ok(()));
+        for (corner, size) in [((4, 2), (7, 3)), ((4, 6), (5, 3)), ((usize::MAX, 0), (2, 2))] {
+            let cropped = layout.clone().cropped(corner, size, &[10, 5, 5]);
+            assert!(matches!(cropped, Err(ImageError::Crop { .. })), "{corner:?} {size:?}");
+        }
+    }
+
+    #[test]
+    fn words_hold_the_bits_that_count() {
+        let (low, high) = (Depth::word(10, 0).unwrap(), Depth::word(10, 6).unwrap());
+        assert_eq!((low.value([0xff, 0x03]), high.value([0xc0, 0xff])), (1023, 1023));
+        assert_eq!((low.value([0x01, 0xfe]), high.value([0x7f, 0x00])), (513, 1));
+        assert_eq!((low.with_value([1, 0xf0], 513), high.with_value([0x3f, 0], 513)), ([1, 0xf2], [0x7f, 0x80]));
+        assert_eq!([Depth::word(8, 0), Depth::word(10, 7), Depth::word(17, 0)], [None; 3]);
     }
 }

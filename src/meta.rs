@@ -228,6 +228,21 @@ pub fn read(buffer: &gst::BufferRef) -> Option<Persons> {
     Persons::from_structure(gst::meta::CustomMeta::from_buffer(buffer, NAME).ok()?.structure())
 }
 
+/// The same for what a frame of `width` by `height` pixels shows, which a GstVideoCropMeta may make less: boxes are in
+/// pixels of what is shown. `None` also where the people were found in a frame of another shape, see
+/// [`Persons::fitted`].
+pub fn read_shown(buffer: &gst::BufferRef, (width, height): (u32, u32)) -> Option<Persons> {
+    let found = read(buffer)?;
+    match crate::video::crop(buffer) {
+        // Found before an element cropped the frame by metadata alone.
+        Some(crop) if (found.width, found.height) == (width, height) => {
+            Some(found.moved_into(crop.x, crop.y, crop.width, crop.height))
+        }
+        Some(crop) => found.fitted(crop.width, crop.height),
+        None => found.fitted(width, height),
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Rectangle {
     x: f64,

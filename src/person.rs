@@ -134,6 +134,17 @@ pub struct Persons {
     pub persons: Vec<Person>,
 }
 
+impl Persons {
+    /// The same people in a part of the frame, of `width` by `height` pixels from `x`, `y` on: boxes are moved, not cut.
+    pub fn moved_into(mut self, x: u32, y: u32, width: u32, height: u32) -> Self {
+        let moved = |at: i32, by: u32| i32::try_from(i64::from(at) - i64::from(by)).unwrap_or(i32::MIN);
+        for person in &mut self.persons {
+            (person.x, person.y) = (moved(person.x, x), moved(person.y, y));
+        }
+        Self { width, height, ..self }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,13 +1,13 @@
 //! GStreamer's video frames as [`Image`]s: the one place where caps turn into components.
 
 use gst_video::prelude::*;
-use gst_video::{VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo};
+use gst_video::{VideoColorRange, VideoCropMeta, VideoFormat, VideoFrameRef, VideoInfo};
 
-use crate::image::{Color, ColorModel, Component, Image, ImageError, ImageMut, Layout, Plane, PlaneMut};
+use crate::image::{Color, ColorModel, Component, Depth, Image, ImageError, ImageMut, Layout, Plane, PlaneMut};
 use crate::passthrough;
 
 /// The pixel formats that both elements take, those that need no conversion most often first.
-pub const FORMATS: [VideoFormat; 17] = [
+pub const FORMATS: [VideoFormat; 34] = [
     VideoFormat::I420,
     VideoFormat::Nv12,
     VideoFormat::Yuy2,
@@ -25,6 +25,23 @@ pub const FORMATS: [VideoFormat; 17] = [
     VideoFormat::Nv21,
     VideoFormat::Uyvy,
     VideoFormat::Gray8,
+    VideoFormat::P01010le,
+    VideoFormat::I42010le,
+    VideoFormat::I42210le,
+    VideoFormat::Y44410le,
+    VideoFormat::Y42b,
+    VideoFormat::Y444,
+    VideoFormat::Y41b,
+    VideoFormat::Nv16,
+    VideoFormat::Nv61,
+    VideoFormat::Nv24,
+    VideoFormat::Yvyu,
+    VideoFormat::Vyuy,
+    VideoFormat::Ayuv,
+    VideoFormat::Vuya,
+    VideoFormat::A420,
+    VideoFormat::Gbr,
+    VideoFormat::Gbra,
 ];
 
 /// Caps of both elements' pads.
@@ -37,7 +54,7 @@ pub fn pad_templates() -> Vec<gst::PadTemplate> {
     passthrough::pad_templates(&caps())
 }
 
-/// Size, components and colours that caps describe.
+/// Size, components, colours and shape of pixels that caps describe.
 pub fn layout(info: &VideoInfo) -> Layout {
     let format = info.format_info();
     let model = if info.is_gray() {
@@ -53,16 +70,50 @@ pub fn layout(info: &VideoInfo) -> Layout {
         _ => model == ColorModel::Rgb,
     };
     let color = Color { model, full_range };
-    let components = (0..color.components())
-        .map(|c| Component {
-            plane: format.plane()[c] as usize,
-            offset: format.poffset()[c] as usize,
-            step: format.pixel_stride()[c].unsigned_abs() as usize,
-            shift_x: format.w_sub()[c],
-            shift_y: format.h_sub()[c],
-        })
-        .collect();
-    Layout { width: info.width() as usize, height: info.height() as usize, color, components }
+    let component = |c: usize| Component {
+        plane: format.plane()[c] as usize,
+        offset: format.poffset()[c] as usize,
+        step: format.pixel_stride()[c].unsigned_abs() as usize,
+        shift_x: format.w_sub()[c],
+        shift_y: format.h_sub()[c],
+    };
+    let components: Vec<_> = (0..color.components()).map(component).collect();
+    Layout {
+        // Words are little-endian in all FORMATS, and all samples of a picture alike.
+        depth: Depth::word(format.depth()[0], format.shift()[0]).unwrap_or(Depth::BYTE),
+        alpha: format.has_alpha().then(|| component(3)),
+        pixel_aspect: pixel_aspect(info),
+        ..Layout::new(info.width() as usize, info.height() as usize, color, components)
+    }
+}
+
+/// Width of a pixel divided by its height, as caps say; 1 where they say nothing of use.
+pub fn pixel_aspect(info: &VideoInfo) -> f64 {
+    let par = info.par();
+    if par.numer() > 0 && par.denom() > 0 { f64::from(par.numer()) / f64::from(par.denom()) } else { 1.0 }
+}
+
+/// A part of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crop {
+    pub x: u32,
+    pub y: u32,
+    pub width: u32,
+    pub height: u32,
+}
+
+/// The part of a buffer's frame that is shown, where it carries a GstVideoCropMeta: the rest counts as absent.
+pub fn crop(buffer: &gst::BufferRef) -> Option<Crop> {
+    let (x, y, width, height) = buffer.meta::<VideoCropMeta>()?.rect();
+    Some(Crop { x, y, width, height })
+}
+
+/// What of a mapped frame is shown.
+fn shown_layout(frame: &impl VideoFrameExt) -> Result<Layout, ImageError> {
+    let layout = layout(frame.info());
+    let Some(Crop { x, y, width, height }) = crop(frame.buffer()) else { return Ok(layout) };
+    let strides: Vec<_> = frame.info().stride().iter().map(|&s| usize::try_from(s).unwrap_or(0)).collect();
+    layout.cropped((x as usize, y as usize), (width as usize, height as usize), &strides)
 }
 
 /// Luma weights by the caps' matrix; unknown ones as GStreamer guesses, by the height.
@@ -95,24 +146,25 @@ fn planes(frame: &impl VideoFrameExt) -> Vec<(*mut u8, usize, usize)> {
         .collect()
 }
 
-/// The mapped frame as a picture to read.
+/// What is shown of the mapped frame, as a picture to read.
 ///
 /// # Errors
-/// Where the buffer is too small for what its caps and video meta say.
+/// Where the buffer is too small for what its caps and its video meta say, or its crop reaches out of the frame.
 pub fn image<'a>(frame: &'a VideoFrameRef<&gst::BufferRef>) -> Result<Image<'a>, ImageError> {
     let planes = planes(frame)
         .into_iter()
         // SAFETY: `planes` bounds each plane by its mapping, which is readable while `frame` is borrowed.
         .map(|(data, len, stride)| Plane { data: unsafe { slice_or_empty(data, len) }, stride })
         .collect();
-    Image::new(layout(frame.info()), planes)
+    Image::new(shown_layout(frame)?, planes)
 }
 
-/// The mapped frame as a picture to draw on.
+/// What is shown of the mapped frame, as a picture to draw on.
 ///
 /// # Errors
-/// Where the buffer is too small for what its caps and video meta say.
+/// Where the buffer is too small for what its caps and its video meta say, or its crop reaches out of the frame.
 pub fn image_mut<'a>(frame: &'a mut VideoFrameRef<&mut gst::BufferRef>) -> Result<ImageMut<'a>, ImageError> {
+    let layout = shown_layout(frame)?;
     let planes = planes(frame)
         .into_iter()
         .map(|(data, len, stride)| {
@@ -126,7 +178,7 @@ pub fn image_mut<'a>(frame: &'a mut VideoFrameRef<&mut gst::BufferRef>) -> Resul
             PlaneMut { data, stride }
         })
         .collect();
-    ImageMut::new(layout(frame.info()), planes)
+    ImageMut::new(layout, planes)
 }
 
 /// # Safety

@@ -50,7 +50,7 @@ fn picture() -> (Vec<u8>, usize, usize) {
 
 fn input_size(model: &Model) -> InputSize {
     let (_, width, height) = picture();
-    InputSize::new(width, height, 0, &model.manifest().input)
+    InputSize::new((width, height), 1.0, 0, &model.manifest().input)
 }
 
 /// Differences of at most `bound` times the largest value.
@@ -293,7 +293,7 @@ fn networks_of_all_kinds_run_by_their_manifests() {
         let (data, width, height) = (picture.bytes(), picture.shape[1], picture.shape[0]);
         let image = Image::rgb(width, height, &data).unwrap();
 
-        let size = InputSize::new(width, height, 0, &manifest.input);
+        let size = InputSize::new((width, height), 1.0, 0, &manifest.input);
         let mut trunk = Trunk::load(&model, &backend()).unwrap();
         trunk.prepare(manifest, (size.padded_width, size.padded_height), &Threads::one()).unwrap();
         Sampler::new(&manifest.input).sample(&image, size, &Threads::one(), trunk.input());
@@ -447,7 +447,7 @@ fn options_change_while_it_runs() {
     let (_, width, height) = picture();
     for (short_side, expected) in [(64, 64), (1, 32), (100_000, 185)] {
         estimator.set_options(Options { short_side, ..Options::default() });
-        assert_eq!(estimator.input_size(width, height).height, expected);
+        assert_eq!(estimator.input_size((width, height), 1.0).height, expected);
         persons(&mut estimator);
     }
     estimator.set_options(Options::default());
@@ -559,7 +559,7 @@ fn with_network(stage: &str, bytes: &[u8]) -> tempfile::TempDir {
 fn problem(directory: &Path) -> String {
     let outcome = Model::open(directory).and_then(|model| {
         let mut estimator = Estimator::with_backend(&model, Options { threads: 1, ..Options::default() }, &backend())?;
-        estimator.prepare(320, 240)
+        estimator.prepare((320, 240), 1.0)
     });
     outcome.expect_err("this model is broken").to_string()
 }

@@ -329,15 +329,28 @@ fn strides_and_offsets_of_the_buffer_are_followed() {
 }
 
 #[test]
-fn a_buffer_without_room_passes_with_a_warning() {
+fn buffers_without_room_pass_with_one_warning_per_caps() {
     let element = overlay("canvas=black");
     let bus = gst::Bus::new();
     element.set_bus(Some(&bus));
     let mut h = harness(&element);
     let caps64 = caps("RGB", 64, 64);
-    let out = run(&mut h, &caps64, with_people(gst::Buffer::from_mut_slice([9u8; 100]), &people(64, 64)));
-    assert_eq!(bytes(&out), [9; 100]);
-    assert!(!texts(&bus, gst::MessageType::Warning).is_empty());
+    let warnings = || texts(&bus, gst::MessageType::Warning);
+    // Too small to be mapped at all, and without the last row's end.
+    let mut short = gst::Buffer::from_mut_slice(vec![9u8; 64 * 64 * 3 - 1]);
+    let format = gst_video::VideoFormat::Rgb;
+    gst_video::VideoMeta::add(short.make_mut(), gst_video::VideoFrameFlags::empty(), format, 64, 64).unwrap();
+    for _ in 0..2 {
+        for small in [gst::Buffer::from_mut_slice([9u8; 100]), short.copy_deep().unwrap()] {
+            let out = run(&mut h, &caps64, with_people(small, &people(64, 64)));
+            assert!(bytes(&out).iter().all(|&b| b == 9));
+        }
+    }
+    let text = warnings();
+    assert!(text.len() == 1 && text[0].contains("undrawn") && text[0].contains("caps"), "{text:?}");
+    run(&mut h, &caps("RGB", 65, 64), gst::Buffer::from_mut_slice([9u8; 100]));
+    run(&mut h, &caps("RGB", 65, 64), gst::Buffer::from_mut_slice([9u8; 100]));
+    assert_eq!(warnings().len(), 1, "once for each caps");
     // A frame that is whole again is drawn on.
     let out = run(&mut h, &caps64, gst::Buffer::from_mut_slice(vec![9u8; 64 * 64 * 3]));
     assert!(bytes(&out).iter().all(|&b| b == 0));
@@ -355,6 +368,116 @@ fn a_buffer_in_which_nothing_can_be_hidden_does_not_pass() {
     assert_eq!(h.push(buffer), Err(gst::FlowError::Error));
     assert!(texts(&bus, gst::MessageType::Error).concat().contains("parts cannot be hidden"));
     element.set_bus(None);
+}
+
+/// A frame with a border of 9s around a picture, which is what its crop shows.
+fn bordered(format: &str, w: usize, h: usize, (x, y): (usize, usize), inner: (usize, usize)) -> gst::Buffer {
+    let rgb = picture(w, h);
+    let mut buffer = frame(format, w, h, &rgb);
+    let video_format = gst_video::VideoFormat::from_string(format);
+    let flags = gst_video::VideoFrameFlags::empty();
+    gst_video::VideoMeta::add(buffer.make_mut(), flags, video_format, w as u32, h as u32).unwrap();
+    let (inner_w, inner_h) = (inner.0 as u32, inner.1 as u32);
+    gst_video::VideoCropMeta::add(buffer.make_mut(), (x as u32, y as u32, inner_w, inner_h));
+    buffer
+}
+
+#[test]
+fn only_what_a_crop_shows_is_drawn_on() {
+    let ((w, h), (x, y), inner) = ((96, 80), (18, 10), (50, 44));
+    for format in ["RGBA", "I420", "NV12", "YUY2", "P010_10LE"] {
+        let whole = bordered(format, w, h, (x, y), inner);
+        let before = bytes(&whole);
+        // What the crop shows, as a frame of its own.
+        let rgb = picture(w, h);
+        let row = |row: usize| &rgb[((y + row) * w + x) * 3..][..inner.0 * 3];
+        let shown: Vec<u8> = (0..inner.1).flat_map(row).copied().collect();
+        let caps = caps(format, inner.0, inner.1);
+        let small = frame(format, inner.0, inner.1, &shown);
+        for properties in ["canvas=black boxes=true labels=true", "effect=pixelate", "style=contour opacity=1"] {
+            let persons = people(inner.0, inner.1);
+            let drawn = |buffer: gst::Buffer, persons: &Persons| {
+                run(&mut harness(&overlay(properties)), &caps, with_people(buffer, persons))
+            };
+            let out = drawn(whole.copy_deep().unwrap(), &persons);
+            // Metadata of the whole frame means the same people.
+            let mut of_whole = Persons { width: w as u32, height: h as u32, ..persons.clone() };
+            of_whole.persons.iter_mut().for_each(|p| (p.x, p.y) = (p.x + x as i32, p.y + y as i32));
+            assert!(bytes(&drawn(whole.copy_deep().unwrap(), &of_whole)) == bytes(&out), "{format} {properties}");
+
+            let expected = drawn(small.copy_deep().unwrap(), &persons);
+            let info =
+                |w: usize, h: usize| VideoInfo::builder(info_format(format), w as u32, h as u32).build().unwrap();
+            let (info, small_info) = (info(w, h), info(inner.0, inner.1));
+            let (out, expected, mut rest) = (bytes(&out), bytes(&expected), before.clone());
+            for c in 0..3 {
+                let plane = info.format_info().plane()[c] as usize;
+                let step = info.format_info().pixel_stride()[c] as usize;
+                let (sub_x, sub_y) = (info.format_info().w_sub()[c], info.format_info().h_sub()[c]);
+                let start = |info: &VideoInfo| info.offset()[plane] + info.format_info().poffset()[c] as usize;
+                for (sx, sy) in (0..inner.1 >> sub_y).flat_map(|sy| (0..inner.0 >> sub_x).map(move |sx| (sx, sy))) {
+                    let at = |info: &VideoInfo, sx: usize, sy: usize| {
+                        start(info) + sy * info.stride()[plane] as usize + sx * step
+                    };
+                    let (at, of_small) = (at(&info, sx + (x >> sub_x), sy + (y >> sub_y)), at(&small_info, sx, sy));
+                    assert!(out[at].abs_diff(expected[of_small]) <= 3, "{format} {properties} {c} at {sx}, {sy}");
+                    rest[at] = out[at];
+                    if info.format_info().depth()[c] > 8 {
+                        rest[at + 1] = out[at + 1];
+                    }
+                }
+            }
+            if format == "RGBA" {
+                rest.iter_mut().zip(&out).skip(3).step_by(4).for_each(|(alpha, new)| *alpha = *new);
+            }
+            assert!(rest == out, "{format} {properties}: outside the crop");
+            assert!(out != before, "{format} {properties}");
+        }
+    }
+}
+
+fn info_format(format: &str) -> gst_video::VideoFormat {
+    gst_video::VideoFormat::from_string(format)
+}
+
+#[test]
+fn a_crop_out_of_its_frame_passes_undrawn() {
+    let element = overlay("canvas=black");
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let buffer = bordered("RGB", 64, 48, (60, 0), (32, 24));
+    let before = bytes(&buffer);
+    let out = run(&mut harness(&element), &caps("RGB", 32, 24), buffer);
+    assert!(bytes(&out) == before);
+    assert!(texts(&bus, gst::MessageType::Warning).concat().contains("crop"));
+    element.set_bus(None);
+}
+
+#[test]
+fn what_is_drawn_on_transparent_video_can_be_seen() {
+    let (w, h) = (64, 48);
+    let persons = people(w, h);
+    for format in ["RGBA", "BGRA", "ARGB", "ABGR", "AYUV", "VUYA", "A420", "GBRA"] {
+        let caps = caps(format, w, h);
+        let mut buffer = frame(format, w, h, &picture(w, h));
+        let info = VideoInfo::from_caps(&caps).unwrap();
+        let (plane, at) = (info.format_info().plane()[3] as usize, info.format_info().poffset()[3] as usize);
+        let step = info.format_info().pixel_stride()[3] as usize;
+        let row = |y: usize| info.offset()[plane] + y * info.stride()[plane] as usize + at;
+        {
+            let mut data = buffer.get_mut().unwrap().map_writable().unwrap();
+            (0..h).for_each(|y| (0..w).for_each(|x| data[row(y) + x * step] = 0));
+        }
+        let out = bytes(&run(&mut harness(&overlay("opacity=1")), &caps, with_people(buffer, &persons)));
+        for (x, y) in (0..h).flat_map(|y| (0..w).map(move |x| (x, y))) {
+            let painted = persons.persons.iter().any(|p| {
+                let (x, y) = (x as i32 - p.x, y as i32 - p.y);
+                let inside = (0..p.width() as i32).contains(&x) && (0..p.height() as i32).contains(&y);
+                inside && p.iuv.pixel(x as usize, y as usize)[0] > 0
+            });
+            assert_eq!(out[row(y) + x * step], if painted { 255 } else { 0 }, "{format} at {x}, {y}");
+        }
+    }
 }
 
 #[test]

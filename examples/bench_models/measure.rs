@@ -62,7 +62,7 @@ pub fn measure(point: &Point) -> Outcome<Measured> {
     let model = Model::open(&point.model)?;
     let options = Options { short_side: point.short_side, threads: point.threads, ..Options::default() };
     let mut estimator = Estimator::new(&model, options)?;
-    estimator.prepare(WIDTH, HEIGHT)?;
+    estimator.prepare((WIDTH, HEIGHT), 1.0)?;
     let load_ms = milliseconds(start.elapsed());
     drop(model);
 
@@ -82,7 +82,7 @@ pub fn measure(point: &Point) -> Outcome<Measured> {
             break;
         }
     }
-    let size = estimator.input_size(WIDTH, HEIGHT);
+    let size = estimator.input_size((WIDTH, HEIGHT), 1.0);
     Ok(Measured {
         short_side: point.short_side,
         network: (size.width, size.height),

@@ -77,7 +77,7 @@ impl Subject {
             What::Frame { width, height, short_side, people } => {
                 let options = Options { short_side, threads: request.threads, ..Options::default() };
                 let mut estimator = Box::new(Estimator::new(&model, options)?);
-                estimator.prepare(width, height)?;
+                estimator.prepare((width, height), 1.0)?;
                 let pixels = (0..width * height * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
                 Self::Frame { estimator, size: (width, height), pixels, boxes: side_by_side(width, height, people) }
             }

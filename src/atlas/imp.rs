@@ -270,11 +270,8 @@ impl BaseTransformImpl for DensePoseAtlas {
             return Ok(gst::FlowSuccess::Ok);
         };
         *frame += 1;
-        let Some(found) = meta::read(buffer) else { return Ok(gst::FlowSuccess::Ok) };
-        // Boxes of another size: an element changed the picture and let the metadata be.
-        let found = match (found.width, found.height) == (info.width(), info.height()) {
-            true => found,
-            false => found.scaled(info.width(), info.height()),
+        let Some(found) = meta::read_shown(buffer, (info.width(), info.height())) else {
+            return Ok(gst::FlowSuccess::Ok);
         };
         let mapped = VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|e| e.to_string());
         let image = mapped.as_ref().map_err(String::clone).and_then(|f| video::image(f).map_err(|e| e.to_string()));

@@ -299,7 +299,8 @@ impl BaseTransformImpl for DensePose {
         let options = lock(&self.settings).options(stream.threads);
         if let Some(estimator) = &mut stream.estimator {
             estimator.set_options(options);
-            let prepared = estimator.prepare(info.width() as usize, info.height() as usize);
+            let size = (info.width() as usize, info.height() as usize);
+            let prepared = estimator.prepare(size, video::pixel_aspect(&info));
             prepared.map_err(|e| {
                 gst::element_imp_error!(self, gst::StreamError::Failed, ["{e}"]);
                 gst::loggable_error!(CAT, "{e}")
@@ -447,7 +448,7 @@ impl DensePose {
         })?;
         let elapsed = started.elapsed();
         gst::log!(CAT, imp = self, "{} persons in {elapsed:?}", persons.len());
-        let persons = Persons { width: info.width(), height: info.height(), age: 0, persons };
+        let persons = Persons { width: image.width() as u32, height: image.height() as u32, age: 0, persons };
         self.note_duration(gst::ClockTime::try_from(elapsed).unwrap_or_default());
         Ok(Some(persons))
     }

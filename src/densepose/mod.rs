@@ -2,7 +2,9 @@
 //!
 //! It reads the video and changes nothing in it. The result, [`GstDensePoseMeta`](crate::meta), says for each person
 //! which body part every pixel of their box shows and where on that part's chart it lies. Frames of any size and of
-//! any of the listed formats are sampled straight into the network's input.
+//! any of the listed formats are sampled straight into the network's input, in which pixels are square, whatever the
+//! caps' pixel-aspect-ratio; boxes and maps are in the frame's own pixels. Of buffers with GstVideoCropMeta only what
+//! the crop shows is looked at, and boxes are counted from its corner.
 //!
 //! ## Example pipelines
 //!

@@ -36,16 +36,19 @@ pub struct InputSize {
 pub const SHORT_SIDES: std::ops::RangeInclusive<usize> = 32..=2048;
 
 impl InputSize {
-    /// Size for a picture of `width` by `height` pixels: its short side as asked for (0: as in `input`; clamped to
-    /// [`SHORT_SIDES`]), unless the long side would exceed `input.max_long_side`; at least one pixel.
-    pub fn new(width: usize, height: usize, short_side: usize, input: &Input) -> Self {
+    /// Size for a picture of `width` by `height` pixels, each `pixel_aspect` times as wide as high: its short side as
+    /// asked for (0: as in `input`; clamped to [`SHORT_SIDES`]), unless the long side would exceed
+    /// `input.max_long_side`; at least one pixel. The network's pixels are square.
+    pub fn new((width, height): (usize, usize), pixel_aspect: f64, short_side: usize, input: &Input) -> Self {
         let short_side = match short_side {
             0 => input.short_side,
             n => n.clamp(*SHORT_SIDES.start(), *SHORT_SIDES.end()),
         };
-        let (short, long) = (width.min(height) as f64, width.max(height) as f64);
+        // As shown, in units of a pixel's height.
+        let (width, height) = (width as f64 * pixel_aspect, height as f64);
+        let (short, long) = (width.min(height), width.max(height));
         let scale = (short_side as f64 / short).min(input.max_long_side as f64 / long);
-        let side = |n: usize| ((n as f64 * scale + 0.5) as usize).max(1);
+        let side = |length: f64| ((length * scale + 0.5) as usize).max(1);
         let pad = |n: usize| n.next_multiple_of(input.size_divisor);
         let (width, height) = (side(width), side(height));
         Self { width, height, padded_width: pad(width), padded_height: pad(height) }

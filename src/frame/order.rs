@@ -1,6 +1,7 @@
 //! Changes of the order of bytes.
 
 use super::across::{PIXEL, ROWS};
+use crate::image::Depth;
 use crate::simd::vectorised;
 
 vectorised! {
@@ -17,6 +18,36 @@ vectorised! {
             }
         }
     }
+}
+
+vectorised! {
+    /// The same for words at every `step`-th byte, rounded to bytes.
+    pub fn interleave_words(rows: [&[u8]; ROWS], step: usize, depth: Depth, out: &mut [u8]) {
+        match step {
+            2 => interleave_words_of::<2>(rows, depth, out),
+            4 => interleave_words_of::<4>(rows, depth, out),
+            _ => {
+                for (i, out) in out.as_chunks_mut::<PIXEL>().0.iter_mut().enumerate() {
+                    *out = rows.map(|row| byte([row[i * step], row[i * step + 1]], depth));
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn interleave_words_of<const STEP: usize>(rows: [&[u8]; ROWS], depth: Depth, out: &mut [u8]) {
+    let [a, b, c, d] = rows.map(|row| row.as_chunks::<STEP>().0);
+    for ((((out, a), b), c), d) in out.as_chunks_mut::<PIXEL>().0.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        *out = [a, b, c, d].map(|word| byte([word[0], word[1]], depth));
+    }
+}
+
+/// The value of a word, rounded to a byte's.
+#[inline(always)]
+fn byte(word: [u8; 2], depth: Depth) -> u8 {
+    let extra = depth.extra_bits();
+    ((u32::from(depth.value(word)) + (1 << extra >> 1)) >> extra).min(255) as u8
 }
 
 #[inline(always)]

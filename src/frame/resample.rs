@@ -9,8 +9,8 @@ use super::across::{Across, PIXEL, ROWS};
 use super::colours::{Bytes, Colours};
 use super::down::Rows;
 use super::filter::{Filter, Resize};
-use super::order::{interleave, lane};
-use crate::image::{Component, Image, Layout, Plane};
+use super::order::{interleave, interleave_words, lane};
+use crate::image::{Component, Depth, Image, Layout, Plane};
 
 /// How components of a picture that are resized together are.
 pub struct Axes {
@@ -37,7 +37,7 @@ impl Axes {
             down: Filter::new(Resize::new(layout.height, component.shift_y, size.height)),
         };
         let components = &layout.components;
-        match lanes(components) {
+        match lanes(components).filter(|_| layout.depth == Depth::BYTE) {
             Some((start, lanes)) => {
                 let lanes = colours.order().map(|component| lanes[component]);
                 vec![new(&components[0], Source::Pixels(start), components[0].step, &lanes)]
@@ -189,7 +189,7 @@ impl Scratch {
     /// Filters rows of a component from row `y` on along themselves into those of `out`: four rows make one of pixels.
     fn samples(&mut self, image: &Image, y: usize, index: usize, across: &Across, out: &mut [u8]) {
         let Component { offset, step, .. } = image.layout().components[index];
-        let plane = image.plane_of(index);
+        let (plane, depth) = (image.plane_of(index), image.layout().depth);
         let last = image.layout().components[index].size(image.width(), image.height()).1 - 1;
         for (i, before) in self.before.iter_mut().enumerate() {
             let mut row = y + i * PIXEL..;
@@ -198,7 +198,11 @@ impl Scratch {
                 padded(plane, y.min(last), offset, across.reach() * step, copy)
             });
             before.resize(across.needed(), 0);
-            interleave(rows, step, &mut before[..across.reach() * PIXEL]);
+            let before = &mut before[..across.reach() * PIXEL];
+            match depth {
+                Depth::BYTE => interleave(rows, step, before),
+                words => interleave_words(rows, step, words, before),
+            }
         }
         for after in &mut self.after {
             after.resize(across.stride(), 0);

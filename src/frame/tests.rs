@@ -1,6 +1,6 @@
 use super::*;
 use crate::estimator::manifest::ChannelOrder;
-use crate::image::{Color, ColorModel, Component, Plane};
+use crate::image::{Color, ColorModel, Component, Depth, Plane};
 
 /// Width and height.
 type Size = (usize, usize);
@@ -160,7 +160,7 @@ fn component(plane: usize, offset: usize, step: usize, shift_x: u32, shift_y: u3
 /// Luma and chroma as planes, chroma of half size.
 fn planar(width: usize, height: usize, color: Color) -> Layout {
     let components = vec![component(0, 0, 1, 0, 0), component(1, 0, 1, 1, 1), component(2, 0, 1, 1, 1)];
-    Layout { width, height, color, components }
+    Layout::new(width, height, color, components)
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn packed_components_mean_what_their_planes_do() {
     for color in [Color::RGB, Color::BT709] {
         for channel_order in [ChannelOrder::Rgb, ChannelOrder::Bgr] {
             let sampled = |step: usize, planes: Vec<Plane>| {
-                let layout = Layout { width, height, color, components: full(step).collect() };
+                let layout = Layout::new(width, height, color, full(step).collect::<Vec<_>>());
                 let mut tensor = vec![f32::NAN; 8 * 5 * 3];
                 let mut sampler = Sampler::new(&Input { channel_order, ..plain(32, 32) });
                 sampler.sample(&Image::new(layout, planes).unwrap(), size, &Threads::one(), &mut tensor);
@@ -219,7 +219,7 @@ fn packed_yuv_is_read() {
     let data = [10, 100, 20, 200, 30, 110, 255, 210];
     let components = vec![component(0, 0, 2, 0, 0), component(0, 1, 4, 1, 0), component(0, 3, 4, 1, 0)];
     let color = Color { full_range: true, ..Color::BT601 };
-    let layout = Layout { width: 3, height: 1, color, components };
+    let layout = Layout::new(3, 1, color, components);
     let image = Image::new(layout, vec![Plane { data: &data, stride: 8 }]).unwrap();
     let tensor = sampled(&image, 3, 1);
     // Chroma samples cover 2 and 1 pixels; the middle one of three lies 0.25 samples after the first's centre.
@@ -330,7 +330,7 @@ fn a_sampler_takes_frames_as_they_come() {
 #[test]
 fn frames_keep_their_shape_in_the_network() {
     let size = |w, h, short| {
-        let size = InputSize::new(w, h, short, &plain(256, 32));
+        let size = InputSize::new((w, h), 1.0, short, &plain(256, 32));
         [size.width, size.height, size.padded_width, size.padded_height]
     };
     assert_eq!(size(1280, 720, 0), [455, 256, 480, 256]);
@@ -343,4 +343,49 @@ fn frames_keep_their_shape_in_the_network() {
     assert_eq!(size(1, 1, 0), [256, 256, 256, 256]);
     assert_eq!(size(1, 5000, 0), [1, 1333, 32, 1344]);
     assert_eq!(size(5000, 1, 64), [1333, 1, 1344, 32]);
+}
+
+#[test]
+fn pixels_are_square_in_the_network() {
+    let size = |w, h, aspect| {
+        let size = InputSize::new((w, h), aspect, 0, &plain(256, 32));
+        (size.width, size.height)
+    };
+    for (square, narrow, wide) in [((1280, 720), (640, 720), (1280, 360)), ((720, 1280), (360, 1280), (720, 640))] {
+        let expected = size(square.0, square.1, 1.0);
+        assert_eq!(size(narrow.0, narrow.1, 2.0), expected, "{narrow:?} at 2:1");
+        assert_eq!(size(wide.0, wide.1, 0.5), expected, "{wide:?} at 1:2");
+    }
+    // PAL at 16:9.
+    assert_eq!(size(720, 576, 64.0 / 45.0), (455, 256));
+    assert_eq!(size(100, 100, 1e9), (1333, 1));
+    assert_eq!(size(100, 100, 1e-9), (1, 1333));
+}
+
+#[test]
+fn words_are_sampled_as_bytes() {
+    let (width, height) = (23, 15);
+    let data: Vec<u8> = (0..width * height).map(|i| (i * 7919 % 219 + 16) as u8).collect();
+    let layout = |step, depth| {
+        let components: Vec<_> = (0..3).map(|i| component(0, (i % 2) * step, step, 0, 0)).collect();
+        Layout { depth, ..Layout::new(width, height, Color::BT709, components) }
+    };
+    for step in [2, 3, 4] {
+        let mut bytes = vec![0xEE; width * height * step + step];
+        data.iter().enumerate().for_each(|(i, v)| bytes[i * step] = *v);
+        let image = Image::new(layout(step, Depth::BYTE), vec![Plane { data: &bytes, stride: width * step }]).unwrap();
+        let expected = sampled(&image, 9, 7);
+        for (bits, shift) in [(10, 0), (10, 6), (12, 4), (16, 0)] {
+            let depth = Depth::word(bits, shift).unwrap();
+            let mut words = vec![0xEE; bytes.len()];
+            // Rounded to the same bytes.
+            let near = |i: usize, v: u8| (u16::from(v) << (bits - 8)) + (i % 2) as u16;
+            for (i, v) in bytes.iter().enumerate().step_by(step) {
+                let word = depth.with_value([0xEE; 2], near(i, *v));
+                words[i..i + 2].copy_from_slice(&word);
+            }
+            let image = Image::new(layout(step, depth), vec![Plane { data: &words, stride: width * step }]).unwrap();
+            assert_eq!(sampled(&image, 9, 7), expected, "{bits} bits above {shift}, {step} apart");
+        }
+    }
 }

@@ -239,13 +239,20 @@ impl DensePoseOverlay {
 }
 
 impl DensePoseOverlay {
-    fn cannot_hide(&self, reason: &str) -> gst::FlowError {
-        gst::element_imp_error!(
-            self,
-            gst::StreamError::Format,
-            ["parts cannot be hidden: {reason}; does the buffer hold what its caps say?"]
-        );
-        gst::FlowError::Error
+    /// What becomes of a frame that cannot be drawn on: it passes, and a warning says so once per caps, unless `hides`:
+    /// what is to be hidden must not pass.
+    fn undrawable(&self, reason: &str, hides: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
+        const HINT: &str = "does the buffer hold what its caps say?";
+        if hides {
+            let text = format!("parts cannot be hidden: {reason}; {HINT}");
+            gst::element_imp_error!(self, gst::StreamError::Format, ["{text}"]);
+            return Err(gst::FlowError::Error);
+        }
+        if !std::mem::replace(&mut lock(&self.stream).warned_unread, true) {
+            let text = format!("frame passed undrawn: {reason}; {HINT}");
+            gst::element_imp_warning!(self, gst::StreamError::Format, ["{text}"]);
+        }
+        Ok(gst::FlowSuccess::Ok)
     }
 }
 
@@ -301,8 +308,7 @@ impl BaseTransformImpl for DensePoseOverlay {
         {
             let _ = self.obj().sync_values(time);
         }
-        let size = self.frame_size();
-        let found = meta::read(buffer).and_then(|found| found.fitted(size.0, size.1));
+        let found = meta::read_shown(buffer, self.frame_size());
         let (style, without_meta) = {
             let settings = lock(&self.settings);
             (settings.style(), settings.without_meta)
@@ -333,12 +339,11 @@ impl BaseTransformImpl for DensePoseOverlay {
             );
             return Err(gst::FlowError::Error);
         }
-        // The base class lets buffers pass that it cannot map: not those in which something is to be hidden.
-        if lock(&self.settings).style().hiding.is_some() {
-            let info = self.obj().sink_pad().current_caps().and_then(|c| gst_video::VideoInfo::from_caps(&c).ok());
-            if info.is_none_or(|info| VideoFrameRef::from_buffer_ref_readable(buffer, &info).is_err()) {
-                return Err(self.cannot_hide("the buffer cannot be mapped"));
-            }
+        // The base class lets buffers pass that it cannot map, even if something is to be hidden, and warns every time.
+        let info = self.obj().sink_pad().current_caps().and_then(|c| gst_video::VideoInfo::from_caps(&c).ok());
+        if info.is_none_or(|info| VideoFrameRef::from_buffer_ref_readable(buffer, &info).is_err()) {
+            let hides = lock(&self.settings).style().hiding.is_some();
+            return self.undrawable("the buffer cannot be mapped", hides);
         }
         self.parent_transform_ip(buffer)
     }
@@ -392,21 +397,7 @@ impl VideoFilterImpl for DensePoseOverlay {
         let found = lock(&self.stream).found.take();
         let mut image = match video::image_mut(frame) {
             Ok(image) => image,
-            // What is to be hidden must not pass.
-            Err(e) if style.hiding.is_some() => {
-                return Err(self.cannot_hide(&e.to_string()));
-            }
-            // As the base class does with buffers that it cannot map: say so, and let the video go on.
-            Err(e) => {
-                if !std::mem::replace(&mut lock(&self.stream).warned_unread, true) {
-                    gst::element_imp_warning!(
-                        self,
-                        gst::StreamError::Format,
-                        ["frames pass undrawn: {e}; does the buffer hold what its caps say?"]
-                    );
-                }
-                return Ok(gst::FlowSuccess::Ok);
-            }
+            Err(e) => return self.undrawable(&e.to_string(), style.hiding.is_some()),
         };
         let mut renderer = lock(&self.renderer);
         renderer.set_texture(texture);

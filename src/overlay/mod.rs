@@ -32,6 +32,10 @@
 //! On YUV formats colours go through the video's colour matrix; raw values are exact on RGB formats only, and the
 //! part index on GRAY8, too.
 //!
+//! What is painted on formats with alpha becomes opaque as far as it is painted. Samples of 10 bits are mixed in 10 bits.
+//! Of buffers with GstVideoCropMeta only what the crop shows is drawn on. A buffer that is too small for its caps passes
+//! undrawn, with one warning per caps; where something is to be hidden it is an error.
+//!
 //! ## Frames that nobody analysed
 //!
 //! A frame without [metadata](crate::meta) is not a frame without people: it was never analysed, or the metadata was

@@ -2,8 +2,8 @@
 
 use super::ink::{Ink, Medium, Packing};
 use super::layer::Layer;
-use super::wide;
-use crate::image::{Component, ImageMut};
+use super::{samples, wide};
+use crate::image::{Component, Depth, ImageMut};
 
 /// What detectron2 makes of two bytes: mixed by `opacity` in floating point, with the fraction cut off.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Cut {
     }
 
     /// Draws the layer's first `rows` rows over the picture's from `top` on, whatever the inks' weights. For pictures
-    /// without subsampling.
+    /// without subsampling, of samples of one byte.
     pub fn blend(&self, image: &mut ImageMut, medium: &Medium, top: usize, rows: usize, layer: &Layer) {
         let columns = layer.touched();
         if columns.is_empty() {
@@ -32,6 +32,11 @@ impl Cut {
         }
         for row in 0..rows {
             let inks = &layer.row(row)[columns.clone()];
+            blend_alpha(image, top + row, columns.start, inks, |ink, old| match ink {
+                &Ink::NONE => old,
+                // A fraction cut off would make what is opaque less so.
+                _ => old.max(self.bytes[255][usize::from(old)]),
+            });
             if let Packing::Packed { plane, offset, step } = medium.packing {
                 let plane = image.plane_mut(plane);
                 let start = (top + row) * plane.stride + offset + columns.start * step;
@@ -72,6 +77,9 @@ pub(super) fn blend(
     if columns.is_empty() {
         return;
     }
+    for row in 0..rows {
+        blend_alpha(image, top + row, columns.start, &layer.row(row)[columns.clone()], Ink::over_alpha);
+    }
     match medium.packing {
         Packing::Packed { plane, offset, step } => {
             let plane = image.plane_mut(plane);
@@ -86,9 +94,22 @@ pub(super) fn blend(
     }
 }
 
+/// Changes alpha in row `y` from column `start` on, where it is not opaque already.
+fn blend_alpha(image: &mut ImageMut, y: usize, start: usize, inks: &[Ink], new: impl Fn(&Ink, u8) -> u8) {
+    let Some((row, step)) = image.alpha_row_mut(y) else { return };
+    let alpha = &mut row[start * step..];
+    if samples::are_all(alpha, step, u8::MAX) {
+        return;
+    }
+    for (alpha, ink) in alpha.iter_mut().step_by(step).zip(inks) {
+        *alpha = new(ink, *alpha);
+    }
+}
+
 /// Component by component; those of the same subsampling share their averaged inks.
 fn separate(image: &mut ImageMut, count: usize, top: usize, rows: usize, layer: &Layer, scratch: &mut Vec<Ink>) {
     let columns = layer.touched();
+    let depth = image.layout().depth;
     let mut reduced = None;
     for index in 0..count {
         let Component { step, shift_x, shift_y, .. } = image.layout().components[index];
@@ -96,7 +117,7 @@ fn separate(image: &mut ImageMut, count: usize, top: usize, rows: usize, layer: 
         if (shift_x, shift_y) == (0, 0) {
             for row in 0..rows {
                 let samples = &mut image.row_mut(index, top + row)[start * step..];
-                blend_samples(samples, step, index, &layer.row(row)[columns.clone()]);
+                blend_samples(samples, step, depth, index, &layer.row(row)[columns.clone()]);
             }
             continue;
         }
@@ -106,7 +127,7 @@ fn separate(image: &mut ImageMut, count: usize, top: usize, rows: usize, layer: 
         let count = ((columns.end - 1) >> shift_x) + 1 - start;
         for (row, inks) in scratch.chunks(count).enumerate() {
             let samples = &mut image.row_mut(index, (top >> shift_y) + row)[start * step..];
-            blend_samples(samples, step, index, inks);
+            blend_samples(samples, step, depth, index, inks);
         }
     }
 }
@@ -129,7 +150,14 @@ fn packed4(pixels: &mut [u8], inks: &[Ink]) {
 }
 
 /// Draws component `index` of the inks on samples that are `step` apart.
-fn blend_samples(samples: &mut [u8], step: usize, index: usize, inks: &[Ink]) {
+fn blend_samples(samples: &mut [u8], step: usize, depth: Depth, index: usize, inks: &[Ink]) {
+    if depth != Depth::BYTE {
+        return match step {
+            2 => blend_words(samples, 2, depth, index, inks),
+            4 => blend_words(samples, 4, depth, index, inks),
+            _ => blend_words(samples, step, depth, index, inks),
+        };
+    }
     let done = match step {
         1 => wide::blend_samples::<1>(samples, index, inks),
         2 => wide::blend_samples::<2>(samples, index, inks),
@@ -138,6 +166,17 @@ fn blend_samples(samples: &mut [u8], step: usize, index: usize, inks: &[Ink]) {
     };
     for (sample, ink) in samples[step * done..].iter_mut().step_by(step).zip(&inks[done..]) {
         *sample = ink.over(*sample, index);
+    }
+}
+
+/// The same on words.
+#[inline(always)]
+fn blend_words(samples: &mut [u8], step: usize, depth: Depth, index: usize, inks: &[Ink]) {
+    let extra = depth.extra_bits();
+    for (sample, ink) in samples.chunks_mut(step).zip(inks) {
+        if let Some(word) = sample.first_chunk_mut() {
+            *word = depth.with_value(*word, ink.over_value(depth.value(*word), index, extra));
+        }
     }
 }
 

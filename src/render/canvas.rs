@@ -4,7 +4,7 @@ use super::ink::{Medium, Packing};
 use super::samples;
 use super::style::{Canvas, Style};
 use super::wide;
-use crate::image::{ColorModel, ImageMut};
+use crate::image::{ColorModel, Depth, ImageMut};
 
 /// What to do with every pixel before people are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +26,20 @@ impl Background {
         }
     }
 
-    /// Prepares `rows` rows from `top` on, which begin and end at whole samples. Alpha stays.
+    /// Prepares `rows` rows from `top` on, which begin and end at whole samples. A colour is opaque.
     pub fn apply(self, image: &mut ImageMut, medium: &Medium, top: usize, rows: usize) {
+        if matches!(self, Self::Fill(_)) {
+            for y in top..top + rows {
+                if let Some((row, step)) = image.alpha_row_mut(y) {
+                    samples::fill(row, step, u8::MAX);
+                }
+            }
+        }
         match (self, medium.packing) {
             (Self::Keep, _) => {}
+            (Self::Gray, _) if matches!(medium.color.model, ColorModel::Yuv { .. }) => {
+                (1..3).for_each(|index| fill(image, index, top, rows, 128));
+            }
             (_, Packing::Packed { plane, offset, step }) => {
                 let length = (image.width() - 1) * step + 3;
                 let plane = image.plane_mut(plane);
@@ -47,8 +57,7 @@ impl Background {
                 }
             }
             (Self::Gray, _) => match medium.color.model {
-                ColorModel::Gray => {}
-                ColorModel::Yuv { .. } => (1..3).for_each(|index| fill(image, index, top, rows, 128)),
+                ColorModel::Gray | ColorModel::Yuv { .. } => {}
                 ColorModel::Rgb => (top..top + rows).for_each(|y| gray_planar(image, y)),
             },
         }
@@ -57,9 +66,13 @@ impl Background {
 
 /// Sets component `index` where it covers the rows.
 fn fill(image: &mut ImageMut, index: usize, top: usize, rows: usize, value: u8) {
-    let component = image.layout().components[index];
+    let (component, depth) = (image.layout().components[index], image.layout().depth);
     for y in top >> component.shift_y..(top + rows).div_ceil(1 << component.shift_y) {
-        samples::fill(image.row_mut(index, y), component.step, value);
+        let row = image.row_mut(index, y);
+        match depth {
+            Depth::BYTE => samples::fill(row, component.step, value),
+            words => samples::fill_words(row, component.step, words, u16::from(value) << words.extra_bits()),
+        }
     }
 }
 
@@ -67,9 +80,9 @@ fn fill(image: &mut ImageMut, index: usize, top: usize, rows: usize, value: u8) 
 const LUMA: [u16; 3] = [9798, 19235, 3735];
 pub(super) const LUMA_SHIFT: u32 = 15;
 
-fn luma(pixel: [u8; 3], weights: [u16; 3]) -> u8 {
-    let sum: u32 = std::iter::zip(pixel, weights).map(|(v, w)| u32::from(v) * u32::from(w)).sum();
-    ((sum + (1 << (LUMA_SHIFT - 1))) >> LUMA_SHIFT) as u8
+fn luma<T: Into<u32>>(pixel: [T; 3], weights: [u16; 3]) -> u16 {
+    let sum: u32 = std::iter::zip(pixel, weights).map(|(v, w)| v.into() * u32::from(w)).sum();
+    ((sum + (1 << (LUMA_SHIFT - 1))) >> LUMA_SHIFT) as u16
 }
 
 fn gray_packed(row: &mut [u8], step: usize, order: [usize; 3]) {
@@ -80,16 +93,26 @@ fn gray_packed(row: &mut [u8], step: usize, order: [usize; 3]) {
     };
     for pixel in row[step * done..].chunks_mut(step) {
         let y = luma([pixel[0], pixel[1], pixel[2]], weights);
-        pixel[..3].fill(y);
+        pixel[..3].fill(y as u8);
     }
 }
 
 /// A row of RGB whose components are apart.
 fn gray_planar(image: &mut ImageMut, y: usize) {
     let steps: [usize; 3] = std::array::from_fn(|i| image.layout().components[i].step);
+    let depth = image.layout().depth;
     for x in 0..image.width() {
-        let pixel = std::array::from_fn(|i| image.row_mut(i, y)[x * steps[i]]);
-        let y_value = luma(pixel, LUMA);
-        (0..3).for_each(|i| image.row_mut(i, y)[x * steps[i]] = y_value);
+        if depth == Depth::BYTE {
+            let pixel: [u8; 3] = std::array::from_fn(|i| image.row_mut(i, y)[x * steps[i]]);
+            let gray = luma(pixel, LUMA) as u8;
+            (0..3).for_each(|i| image.row_mut(i, y)[x * steps[i]] = gray);
+            continue;
+        }
+        let mut word = |i: usize| [0, 1].map(|k| image.row_mut(i, y)[x * steps[i] + k]);
+        let words = [word(0), word(1), word(2)];
+        let gray = luma(words.map(|word| depth.value(word)), LUMA);
+        for (i, word) in words.into_iter().enumerate() {
+            image.row_mut(i, y)[x * steps[i]..][..2].copy_from_slice(&depth.with_value(word, gray));
+        }
     }
 }

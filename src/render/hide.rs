@@ -9,7 +9,7 @@ use super::ink::{Medium, Packing};
 use super::mask::Mask;
 use super::parts::Parts;
 use super::samples;
-use crate::image::{Component, ImageMut, Layout};
+use crate::image::{Component, Depth, ImageMut, Layout};
 use crate::person::Person;
 use crate::simd::vectorised;
 
@@ -17,7 +17,7 @@ use crate::simd::vectorised;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hiding {
     pub method: Method,
-    /// Side of the blocks that are averaged, as a share of the region: of the side of a square with the area of the
+    /// Side of the blocks that are averaged, square as they are shown, as a share of the region: of the side of a square with the area of the
     /// person's chosen parts, but at least of an eighth of the box's longer side. [`Method::Fill`] does not need it.
     pub size: f64,
     /// How far hiding reaches beyond the parts, as a share of the same length, so that an outline that is a little off
@@ -34,6 +34,22 @@ pub enum Method {
     Pixelate,
     /// One colour: alpha, red, green, blue.
     Fill([u8; 4]),
+}
+
+impl Mask {
+    /// Whether alpha is all there where blocks of this width and height can touch what is covered.
+    fn is_opaque(&self, image: &mut ImageMut, block: (usize, usize)) -> bool {
+        let wider = |covered: &Range<usize>, block: usize, limit: usize| {
+            covered.start.saturating_sub(block)..covered.end.saturating_add(block).min(limit)
+        };
+        let columns = wider(&self.columns, block.0, image.width());
+        wider(&self.rows, block.1, image.height()).all(|y| {
+            let opaque = |(row, step): (&mut [u8], usize)| {
+                samples::are_all(&row[columns.start * step..=(columns.end - 1) * step], step, u8::MAX)
+            };
+            image.alpha_row_mut(y).is_none_or(opaque)
+        })
+    }
 }
 
 impl Hiding {
@@ -65,16 +81,24 @@ impl Hider {
             return;
         }
         let (width, height) = (image.width(), image.height());
-        let side = (area as f64).sqrt().max(person.width().max(person.height()) as f64 / 8.0);
-        let share = |share: f64| (share.clamp(0.0, 1.0) * side).ceil() as usize;
+        // Blocks are square as shown: this many times as high as pixels of their area, and as many times less wide.
+        let tall = image.layout().pixel_aspect.sqrt();
+        let longer = (person.width() as f64 * tall).max(person.height() as f64 / tall);
+        let side = (area as f64).sqrt().max(longer / 8.0);
+        let share = |share: f64| share.clamp(0.0, 1.0) * side;
         // Casts and bounds take care of shares that are not numbers and of boxes without measure.
-        let margin = share(hiding.margin).clamp(MIN_MARGIN, width.max(height).max(MIN_MARGIN));
+        let margin = (share(hiding.margin) * tall.max(1.0 / tall)).ceil() as usize;
+        let margin = margin.clamp(MIN_MARGIN, width.max(height).max(MIN_MARGIN));
         self.mask.cover(person, margin, (width, height));
         if self.mask.is_empty() {
             return;
         }
-        let block = share(hiding.size).max(1).next_multiple_of(GRAIN);
+        let grains = |length: f64| (length.ceil() as usize).clamp(1, width.max(height)).next_multiple_of(GRAIN);
+        let block = (grains(share(hiding.size) / tall), grains(share(hiding.size) * tall));
         for target in Target::all(image.layout()) {
+            if target.alpha && self.mask.is_opaque(image, block) {
+                continue;
+            }
             if let Method::Fill(color) = hiding.method {
                 fill(image, &target, &mut self.mask, &mut self.runs, color);
                 continue;
@@ -88,14 +112,17 @@ impl Hider {
     }
 }
 
-/// Most bytes next to each other that belong to a sample.
+/// Most samples next to each other.
 const LANES: usize = 3;
 
-/// What is hidden in one go: the neighbouring bytes of a pixel's three components, or one component.
+/// What is hidden in one go: the neighbouring bytes of a pixel's three components, one component, or alpha, which
+/// becomes opaque.
 struct Target {
     place: Component,
-    /// Components in the order of their bytes: three or one.
+    depth: Depth,
+    /// Components in the order of their bytes: three, one, or none for alpha.
     components: Vec<usize>,
+    alpha: bool,
     /// Samples across and down.
     size: (usize, usize),
 }
@@ -105,12 +132,18 @@ impl Target {
         let medium = Medium::of(layout);
         let target = |components: Vec<usize>| {
             let place = layout.components[components[0]];
-            Self { place, components, size: place.size(layout.width, layout.height) }
+            let size = place.size(layout.width, layout.height);
+            Self { place, depth: layout.depth, components, alpha: false, size }
         };
-        match medium.packing {
+        let mut all: Vec<_> = match medium.packing {
             Packing::Packed { .. } => vec![target(medium.order.to_vec())],
             Packing::Separate => (0..medium.color.components()).map(|index| target(vec![index])).collect(),
-        }
+        };
+        all.extend(layout.alpha.map(|place| {
+            let size = place.size(layout.width, layout.height);
+            Self { place, depth: Depth::BYTE, components: Vec::new(), alpha: true, size }
+        }));
+        all
     }
 
     fn shifts(&self) -> (u32, u32) {
@@ -118,7 +151,16 @@ impl Target {
     }
 
     fn lanes(&self) -> usize {
-        self.components.len()
+        self.components.len().max(1)
+    }
+
+    /// The values of a colour here.
+    fn values(&self, color: [u8; 3]) -> [u16; LANES] {
+        if self.alpha {
+            return [u8::MAX.into(); LANES];
+        }
+        let value = |index: usize| u16::from(color[index]) << self.depth.extra_bits();
+        std::array::from_fn(|k| self.components.get(k).map_or(0, |&index| value(index)))
     }
 
     /// Samples `columns` of row `y`, from the first byte of the first one to the last byte of the last one.
@@ -126,13 +168,16 @@ impl Target {
         let Component { plane, offset, step, .. } = self.place;
         let plane = image.plane_mut(plane);
         let start = y * plane.stride + offset;
-        &mut plane.data[start + columns.start * step..start + (columns.end - 1) * step + self.lanes()]
+        &mut plane.data
+            [start + columns.start * step..start + (columns.end - 1) * step + self.lanes() * self.depth.bytes()]
     }
 
-    fn fill(&self, row: &mut [u8], value: [u8; LANES]) {
-        match self.lanes() {
-            1 => samples::fill(row, self.place.step, value[0]),
-            _ => samples::fill_packed(row, self.place.step, value),
+    fn fill(&self, row: &mut [u8], values: [u16; LANES]) {
+        let step = self.place.step;
+        match (self.depth, self.lanes()) {
+            (Depth::BYTE, 1) => samples::fill(row, step, values[0] as u8),
+            (Depth::BYTE, _) => samples::fill_packed(row, step, values.map(|value| value as u8)),
+            (words, _) => samples::fill_words(row, step, words, values[0]),
         }
     }
 }
@@ -144,19 +189,28 @@ fn fill(
     runs: &mut Vec<Range<usize>>,
     [alpha, r, g, b]: [u8; 4],
 ) {
-    let color = image.layout().color.from_rgb([r, g, b]);
-    let color: [u8; LANES] = std::array::from_fn(|k| target.components.get(k).map_or(0, |&index| color[index]));
+    let values = target.values(image.layout().color.from_rgb([r, g, b]));
     let alpha = u32::from(alpha);
+    let mix = |old: u32, new: u16| (old * (255 - alpha) + u32::from(new) * alpha + 127) / 255;
     // By what was there before.
-    let mixed = color.map(|new| -> [u8; 256] {
-        std::array::from_fn(|old| ((old as u32 * (255 - alpha) + u32::from(new) * alpha + 127) / 255) as u8)
-    });
+    let mixed = match target.depth {
+        Depth::BYTE => values.map(|new| -> [u8; 256] { std::array::from_fn(|old| mix(old as u32, new) as u8) }),
+        _ => [[0; 256]; LANES],
+    };
     for y in mask.samples(target.shifts()).1 {
         mask.runs(y, target.shifts(), runs);
         for run in runs.drain(..) {
             let row = target.row(image, y, run);
             if alpha == 255 {
-                target.fill(row, color);
+                target.fill(row, values);
+                continue;
+            }
+            if target.depth != Depth::BYTE {
+                let words = row.chunks_mut(target.place.step).filter_map(|sample| sample.first_chunk_mut());
+                words.for_each(|word| {
+                    let new = mix(target.depth.value(*word).into(), values[0]) as u16;
+                    *word = target.depth.with_value(*word, new);
+                });
                 continue;
             }
             for sample in row.chunks_mut(target.place.step) {
@@ -178,7 +232,7 @@ struct Blocks {
     first: (usize, usize),
     columns: usize,
     /// Means, row after row.
-    means: Vec<[u8; LANES]>,
+    means: Vec<[u16; LANES]>,
     /// Sums of a row of blocks down, by byte across.
     sums: Vec<u32>,
     touched: Vec<bool>,
@@ -187,6 +241,7 @@ struct Blocks {
     shares: Vec<i32>,
     /// Blurred samples of one run, by the number of their bytes.
     bytes: Vec<u8>,
+    words: Vec<u16>,
     colors: Vec<u32>,
 }
 
@@ -199,11 +254,12 @@ struct Ramp {
 }
 
 impl Blocks {
-    /// Takes the means of all blocks that touch or neighbour what is covered; `block` is their side in pixels.
-    fn measure(&mut self, image: &mut ImageMut, target: &Target, mask: &Mask, block: usize) {
+    /// Takes the means of all blocks that touch or neighbour what is covered; `block` is how many
+    /// pixels they are wide and high.
+    fn measure(&mut self, image: &mut ImageMut, target: &Target, mask: &Mask, block: (usize, usize)) {
         let (width, height) = target.size;
         let (covered_columns, covered_rows) = mask.samples(target.shifts());
-        let size @ (bw, bh) = (block >> target.place.shift_x, block >> target.place.shift_y);
+        let size @ (bw, bh) = (block.0 >> target.place.shift_x, block.1 >> target.place.shift_y);
         let range = |covered: Range<usize>, size: usize, limit: usize| {
             (covered.start / size).saturating_sub(1)..((covered.end - 1) / size + 2).min(limit.div_ceil(size))
         };
@@ -213,6 +269,10 @@ impl Blocks {
         self.first = (across.start, down.start);
         self.columns = across.len();
         self.means.clear();
+        if target.alpha {
+            self.means.resize(across.len() * down.len(), target.values([0; 3]));
+            return;
+        }
         let columns = across.start * bw..(across.end * bw).min(width);
         let step = target.place.step;
         for row in down {
@@ -220,12 +280,17 @@ impl Blocks {
             self.sums.clear();
             self.sums.resize((columns.len() - 1) * step + target.lanes(), 0);
             for y in rows.clone() {
-                add(&mut self.sums, target.row(image, y, columns.clone()));
+                let row = target.row(image, y, columns.clone());
+                match target.depth {
+                    Depth::BYTE => add(&mut self.sums, row),
+                    words => add_words(&mut self.sums, row, step, words),
+                }
             }
             for sums in self.sums.chunks(bw * step) {
-                let count = (sums.len().div_ceil(step) * rows.len()) as u32;
-                let sum = |lane: usize| sums.iter().skip(lane).step_by(step).sum::<u32>();
-                let mean = |lane: usize| ((sum(lane) + count / 2) / count) as u8;
+                // A block of 4105 by 4105 bytes may sum up to more than 32 bits hold.
+                let count = sums.len().div_ceil(step) as u64 * rows.len() as u64;
+                let sum = |lane: usize| sums.iter().skip(lane).step_by(step).map(|&sum| u64::from(sum)).sum::<u64>();
+                let mean = |lane: usize| ((sum(lane) + count / 2) / count) as u16;
                 self.means.push(std::array::from_fn(|lane| if lane < target.lanes() { mean(lane) } else { 0 }));
             }
         }
@@ -281,6 +346,7 @@ impl Blocks {
             };
             for run in runs.drain(..) {
                 self.bytes.clear();
+                self.words.clear();
                 self.colors.clear();
                 for ramp in &self.ramps {
                     let part = ramp.columns.start.max(run.start)..ramp.columns.end.min(run.end);
@@ -290,22 +356,24 @@ impl Blocks {
                     let shares = &self.shares[part.start - columns.start..part.end - columns.start];
                     let (from, to) = (mean(ramp.left), mean(ramp.right));
                     let rise = std::array::from_fn(|k| to[k] - from[k]);
-                    match target.lanes() {
-                        1 => rise_bytes(from[0], rise[0], shares, &mut self.bytes),
-                        _ => rise_colors(from, rise, shares, &mut self.colors),
+                    match (target.depth, target.lanes()) {
+                        (Depth::BYTE, 1) => rise_bytes(from[0], rise[0], shares, &mut self.bytes),
+                        (Depth::BYTE, _) => rise_colors(from, rise, shares, &mut self.colors),
+                        _ => rise_words(from[0], rise[0], shares, &mut self.words),
                     }
                 }
                 let row = target.row(image, y, run);
-                match target.lanes() {
-                    1 => samples::set(row, target.place.step, &self.bytes),
-                    _ => samples::set_packed(row, target.place.step, &self.colors),
+                match (target.depth, target.lanes()) {
+                    (Depth::BYTE, 1) => samples::set(row, target.place.step, &self.bytes),
+                    (Depth::BYTE, _) => samples::set_packed(row, target.place.step, &self.colors),
+                    (words, _) => samples::set_words(row, target.place.step, words, &self.words),
                 }
             }
         }
     }
 }
 
-/// Half of what [`rise_bytes`] and [`rise_colors`] cut off.
+/// Half of what [`rise_bytes`], [`rise_words`] and [`rise_colors`] cut off.
 const ROUND: i32 = 1 << 15;
 
 vectorised! {
@@ -315,6 +383,17 @@ vectorised! {
         out.resize(start + shares.len(), 0);
         for (byte, share) in out[start..].iter_mut().zip(shares) {
             *byte = ((256 * from + rise * share + ROUND) >> 16) as u8;
+        }
+    }
+}
+
+vectorised! {
+    /// The same for values of up to 16 bits.
+    fn rise_words(from: i32, rise: i32, shares: &[i32], out: &mut Vec<u16>) {
+        let start = out.len();
+        out.resize(start + shares.len(), 0);
+        for (word, share) in out[start..].iter_mut().zip(shares) {
+            *word = ((256 * i64::from(from) + i64::from(rise) * i64::from(*share) + i64::from(ROUND)) >> 16) as u16;
         }
     }
 }
@@ -337,6 +416,14 @@ vectorised! {
         for (sum, byte) in sums.iter_mut().zip(bytes) {
             *sum += u32::from(*byte);
         }
+    }
+}
+
+/// The same for words at every `step`-th byte.
+fn add_words(sums: &mut [u32], row: &[u8], step: usize, depth: Depth) {
+    let words = row.chunks(step).filter_map(|sample| sample.first_chunk());
+    for (sum, word) in sums.iter_mut().step_by(step).zip(words) {
+        *sum += u32::from(depth.value(*word));
     }
 }
 

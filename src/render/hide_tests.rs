@@ -157,3 +157,34 @@ fn boxes_and_canvas_go_with_effects() {
     let lit = |x: usize, y: usize| (0..3).any(|c| after.sample(c, x, y) > 0);
     assert!(lit(31, 7) && lit(70, 56) && !lit(50, 20) && !lit(5, 5));
 }
+
+#[test]
+fn means_of_the_largest_blocks_are_right() {
+    // One block of 7680 by 4320 white pixels sums up to twice of what 32 bits hold.
+    let (width, height) = (7680, 4320);
+    let mut data = vec![255; width * height];
+    let iuv = IuvMap::new(7000, 7000, [23, 9, 9].repeat(7000 * 7000)).unwrap();
+    let person = Person { id: 1, score: 0.9, x: 300, y: -1000, iuv };
+    let planes = vec![crate::image::PlaneMut { data: &mut data, stride: width }];
+    let mut image = ImageMut::new(Layout::gray(width, height), planes).unwrap();
+    draw(&mut image, &[person], &style(Method::Pixelate, 1.0, 0.0));
+    assert_eq!(data.iter().filter(|&&v| v != 255).count(), 0);
+}
+
+#[test]
+fn blocks_are_square_as_shown() {
+    for (aspect, block) in [(1.0, (8, 8)), (4.0, (4, 12)), (0.25, (12, 4))] {
+        let (_, layout) = layouts(WIDTH, HEIGHT).swap_remove(0);
+        let before = Picture::new(Layout { pixel_aspect: aspect, ..layout });
+        let mut after = before.clone();
+        after.draw(&[person()], &style(Method::Pixelate, 0.25, 0.1));
+        // Around the middle of the face.
+        let (x, y) = (51, 21);
+        let run = |step: &dyn Fn(usize) -> (usize, usize)| {
+            (0..).map(step).take_while(|&(x, y)| after.sample(1, x, y) == after.sample(1, 51, 21)).count()
+        };
+        let across = run(&|k| (x + k, y)) + run(&|k| (x - k, y)) - 1;
+        let down = run(&|k| (x, y + k)) + run(&|k| (x, y - k)) - 1;
+        assert_eq!((across, down), block, "pixels of {aspect}");
+    }
+}

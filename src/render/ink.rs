@@ -1,6 +1,6 @@
 //! Paint for one pixel, and which bytes of a picture it goes to.
 
-use crate::image::{Color, ColorModel, Layout};
+use crate::image::{Color, ColorModel, Depth, Layout};
 
 /// Three colour components as the picture stores them, each multiplied by a weight, and that weight in 0..=256:
 /// 0 leaves the pixel alone, 256 hides it. What is premultiplied is mixed and averaged without a division.
@@ -25,6 +25,20 @@ impl Ink {
     #[inline(always)]
     pub const fn over(&self, old: u8, index: usize) -> u8 {
         ((old as u16 * (OPAQUE - self.0[3]) + self.0[index] + ROUND) >> 8) as u8
+    }
+
+    /// Component `index` of the ink over a word's value of `extra` bits more than a byte.
+    #[inline(always)]
+    pub const fn over_value(&self, old: u16, index: usize, extra: u32) -> u16 {
+        let new = (self.0[index] as u32) << extra;
+        ((old as u32 * (OPAQUE - self.0[3]) as u32 + new + ROUND as u32) >> 8) as u16
+    }
+
+    /// Alpha where the ink has been laid: as far as its weight goes, the pixel is opaque.
+    #[inline(always)]
+    pub const fn over_alpha(&self, old: u8) -> u8 {
+        let weight = self.0[3];
+        ((old as u16 * (OPAQUE - weight) + 255 * weight + ROUND) >> 8) as u8
     }
 
     /// The ink over the first three bytes of a pixel; the fourth stays.
@@ -96,6 +110,7 @@ pub(super) enum Packing {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Medium {
     pub color: Color,
+    pub depth: Depth,
     pub packing: Packing,
     /// Component that each byte of an ink belongs to.
     pub order: [usize; 3],
@@ -104,15 +119,23 @@ pub(super) struct Medium {
 impl Medium {
     pub fn of(layout: &Layout) -> Self {
         let color = layout.color;
-        let separate = Self { color, packing: Packing::Separate, order: [0, 1, 2] };
+        let depth = layout.depth;
+        let separate = Self { color, depth, packing: Packing::Separate, order: [0, 1, 2] };
         let [a, b, c] = layout.components[..] else { return separate };
         let alike = |x: crate::image::Component| (x.plane, x.step, x.shift_x, x.shift_y) == (a.plane, a.step, 0, 0);
         let mut order = [0, 1, 2];
         order.sort_by_key(|&i| layout.components[i].offset);
         let offsets = order.map(|i| layout.components[i].offset);
         let offset = offsets[0];
-        if alike(a) && alike(b) && alike(c) && offsets == [offset, offset + 1, offset + 2] && matches!(a.step, 3 | 4) {
-            return Self { color, packing: Packing::Packed { plane: a.plane, offset, step: a.step }, order };
+        let bytes = depth == Depth::BYTE;
+        if bytes
+            && alike(a)
+            && alike(b)
+            && alike(c)
+            && offsets == [offset, offset + 1, offset + 2]
+            && matches!(a.step, 3 | 4)
+        {
+            return Self { color, depth, packing: Packing::Packed { plane: a.plane, offset, step: a.step }, order };
         }
         separate
     }

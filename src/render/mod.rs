@@ -6,7 +6,9 @@
 //! component. A chroma sample takes the mean of the inks of the pixels it covers.
 //!
 //! Where people overlap, later ones of the slice hide earlier ones, as in detectron2; the estimator's slice begins with
-//! the best score. Map pixels whose part is not 1..=24 are background. Alpha is left as it is.
+//! the best score. Map pixels whose part is not 1..=24 are background. What is painted
+//! becomes opaque as far as it is painted: alpha grows by the same weight, and is all there where parts are hidden or the
+//! canvas is a colour. Samples of more than eight bits are mixed in all their bits.
 //!
 //! A [`Preset`] makes a [`Style`] that draws exactly as another tool does. [`Hiding`] blurs, pixelates or fills parts
 //! instead of painting them. A [`Texture`] is laid onto the body.
@@ -64,7 +66,7 @@ use layer::Layer;
 use paint::{Paint, Survey};
 use texture::TexturePaint;
 
-use crate::image::{ColorModel, ImageMut};
+use crate::image::{ColorModel, Depth, ImageMut};
 use crate::person::{IuvMap, Person};
 
 /// Draws people on a picture.
@@ -196,6 +198,8 @@ impl Mixing {
             (Manner::Detectron2, ColorModel::Yuv { .. }) => Self::Successive,
             // Where nothing shines through there are no fractions.
             (Manner::Detectron2, _) if style.opacity >= 1.0 => Self::Successive,
+            // Of what has more than eight bits no other tool has an example.
+            (Manner::Detectron2, _) if medium.depth != Depth::BYTE => Self::Successive,
             (Manner::Detectron2, _) => Self::Cut(style.opacity.clamp(0.0, 1.0)),
         }
     }
@@ -230,6 +234,10 @@ fn paint_row(paint: &Paint, person: &Person, survey: &Survey, y: i64, layer: &mu
     }
 }
 
+#[cfg(test)]
+mod alpha_tests;
+#[cfg(test)]
+mod deep_tests;
 #[cfg(test)]
 mod hide_tests;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Setting runs of samples, whatever lies between them.
 
 use super::wide;
+use crate::image::Depth;
 use crate::simd::vectorised;
 
 /// Sets the first of every `step` bytes to `value`.
@@ -67,6 +68,42 @@ pub(super) fn set_packed(row: &mut [u8], step: usize, colors: &[u32]) {
     }
 }
 
+/// Sets the word at every `step`-th byte to `value`; bits that do not count stay.
+pub(super) fn fill_words(row: &mut [u8], step: usize, depth: Depth, value: u16) {
+    for word in row.chunks_mut(step).filter_map(|sample| sample.first_chunk_mut()) {
+        *word = depth.with_value(*word, value);
+    }
+}
+
+/// Sets the word at every `step`-th byte to the next of `values`; bits that do not count stay.
+pub(super) fn set_words(row: &mut [u8], step: usize, depth: Depth, values: &[u16]) {
+    for (word, value) in row.chunks_mut(step).filter_map(|sample| sample.first_chunk_mut()).zip(values) {
+        *word = depth.with_value(*word, *value);
+    }
+}
+
+/// Whether the first of every `step` bytes is `value`.
+pub(super) fn are_all(row: &[u8], step: usize, value: u8) -> bool {
+    let mut bits = 0;
+    if step == 4 {
+        let (blocks, last) = row.as_chunks::<4>();
+        differ_in_fours(blocks, value, &mut bits);
+        return bits == 0 && last.first().is_none_or(|last| *last == value);
+    }
+    row.iter().step_by(step).all(|sample| *sample == value)
+}
+
+vectorised! {
+    /// Collects the bits in which the first of every four bytes differ from `value`.
+    fn differ_in_fours(blocks: &[[u8; 4]], value: u8, bits: &mut u8) {
+        let mut all = 0;
+        for block in blocks {
+            all |= u32::from_le_bytes(*block) ^ u32::from(value);
+        }
+        *bits = all as u8;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +122,39 @@ mod tests {
                 let expected = if i % step == 0 { (200, values[i / step]) } else { (old, old) };
                 assert_eq!((filled[i], copied[i]), expected, "byte {i}, step {step}");
             }
+        }
+    }
+
+    #[test]
+    fn a_single_other_sample_is_noticed() {
+        for step in 1..=5 {
+            let row: Vec<u8> = (0..=(COUNT - 1) * step).map(|i| if i % step == 0 { 255 } else { i as u8 }).collect();
+            assert!(are_all(&row, step, 255), "step {step}");
+            for k in 0..COUNT {
+                let mut other = row.clone();
+                other[k * step] = 254;
+                assert!(!are_all(&other, step, 255), "sample {k}, step {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_words_change() {
+        let depth = Depth::word(10, 6).unwrap();
+        let values: Vec<u16> = (0..COUNT as u16).map(|v| v * 20 + 100).collect();
+        for step in 2..=5 {
+            let before: Vec<u8> = (0..(COUNT - 1) * step + 2).map(|i| i as u8).collect();
+            let (mut filled, mut copied) = (before.clone(), before.clone());
+            fill_words(&mut filled, step, depth, 700);
+            set_words(&mut copied, step, depth, &values);
+            for (k, value) in values.iter().enumerate() {
+                let word = |row: &[u8]| u16::from_le_bytes([row[k * step], row[k * step + 1]]);
+                assert_eq!(word(&filled), 700 << 6 | word(&before) & 0x3f, "sample {k}, step {step}");
+                assert_eq!(word(&copied), value << 6 | word(&before) & 0x3f, "sample {k}, step {step}");
+            }
+            let between = |row: &[u8]| row.iter().enumerate().filter(|(i, _)| i % step > 1).map(|(_, v)| *v).collect();
+            let gaps: Vec<u8> = between(&before);
+            assert_eq!((between(&filled), between(&copied)), (gaps.clone(), gaps), "step {step}");
         }
     }
 

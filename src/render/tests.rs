@@ -75,7 +75,7 @@ impl Picture {
 
 pub(super) fn layouts(width: usize, height: usize) -> Vec<(&'static str, Layout)> {
     let packed = |step, offsets| Layout::packed_rgb(width, height, step, offsets);
-    let with = |color, components: [Component; 3]| Layout { width, height, color, components: components.into() };
+    let with = |color, components: [Component; 3]| Layout::new(width, height, color, components);
     let sub = |plane, offset, step, shift_x, shift_y| Component { plane, offset, step, shift_x, shift_y };
     let y = Component::full(0, 0, 1);
     vec![
@@ -92,6 +92,9 @@ pub(super) fn layouts(width: usize, height: usize) -> Vec<(&'static str, Layout)
         ("YUY2", with(Color::BT709, [Component::full(0, 0, 2), sub(0, 1, 4, 1, 0), sub(0, 3, 4, 1, 0)])),
         ("UYVY", with(Color::BT601, [Component::full(0, 1, 2), sub(0, 0, 4, 1, 0), sub(0, 2, 4, 1, 0)])),
         ("Y444", with(Color::BT601, [y, Component::full(1, 0, 1), Component::full(2, 0, 1)])),
+        ("AYUV", with(Color::BT709, [1, 2, 3].map(|offset| Component::full(0, offset, 4)))),
+        ("NV24", with(Color::BT601, [y, Component::full(1, 0, 2), Component::full(1, 1, 2)])),
+        ("Y41B", with(Color::BT601, [y, sub(1, 0, 1, 2, 0), sub(2, 0, 1, 2, 0)])),
         ("YUV9", with(Color::BT601, [y, sub(1, 0, 1, 2, 2), sub(2, 0, 1, 2, 2)])),
         ("GRAY8", Layout::gray(width, height)),
     ]
@@ -129,7 +132,7 @@ fn color_of(style: &Style, [i, u, v]: [u8; 3]) -> [u8; 3] {
 
 /// Every sample of a drawn picture: the mean of the pixels that it covers, each mixed by opacity.
 fn check(name: &str, before: &Picture, after: &Picture, persons: &[Person], style: &Style, tolerance: f64) {
-    let Layout { width, height, color, ref components } = before.layout;
+    let Layout { width, height, color, ref components, .. } = before.layout;
     for (index, c) in components.iter().enumerate() {
         let (w, h) = c.size(width, height);
         for (x, y) in (0..h).flat_map(|y| (0..w).map(move |x| (x, y))) {

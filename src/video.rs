@@ -72,7 +72,12 @@ pub fn layout(info: &VideoInfo) -> Layout {
     let color = Color { model, full_range };
     let component = |c: usize| Component {
         plane: format.plane()[c] as usize,
-        offset: format.poffset()[c] as usize,
+        offset: match (format.format(), c) {
+            // GStreamer's table, as of 1.22, has the place of P010's V in samples, and VYUY's U and V in each other's.
+            (VideoFormat::P01010le, 2) | (VideoFormat::Vyuy, 1) => 2,
+            (VideoFormat::Vyuy, 2) => 0,
+            _ => format.poffset()[c] as usize,
+        },
         step: format.pixel_stride()[c].unsigned_abs() as usize,
         shift_x: format.w_sub()[c],
         shift_y: format.h_sub()[c],

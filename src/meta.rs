@@ -233,9 +233,11 @@ pub fn read(buffer: &gst::BufferRef) -> Option<Persons> {
 /// [`Persons::fitted`].
 pub fn read_shown(buffer: &gst::BufferRef, (width, height): (u32, u32)) -> Option<Persons> {
     let found = read(buffer)?;
+    // The caps tell the size of what is shown, this meta that of the frame in memory.
+    let whole = buffer.meta::<gst_video::VideoMeta>().map_or((width, height), |meta| (meta.width(), meta.height()));
     match crate::video::crop(buffer) {
         // Found before an element cropped the frame by metadata alone.
-        Some(crop) if (found.width, found.height) == (width, height) => {
+        Some(crop) if (found.width, found.height) == whole => {
             Some(found.moved_into(crop.x, crop.y, crop.width, crop.height))
         }
         Some(crop) => found.fitted(crop.width, crop.height),

@@ -110,13 +110,13 @@ $(VENV)/ready: models/zoo/requirements.txt
 SECONDS_EACH ?= 60
 
 # cargo-fuzz asks for a nightly compiler; RUSTC_BOOTSTRAP lets the stable one do. The address sanitizer sees what
-# vectors read beyond their slices.
+# vectors read beyond their slices; rustc.sh spares the dependencies.
 .PHONY: fuzz
 fuzz: ## Throw random bytes at every parser, each for SECONDS_EACH (60); needs `cargo install cargo-fuzz`.
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
 	cd fuzz && cargo run --release --bin seeds
 	for target in packet sei jsonl coco manifest onnx; do \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run -s address $$target -- -max_total_time=$(SECONDS_EACH) -rss_limit_mb=2048 -timeout=20 || exit 1; done
+		RUSTC_BOOTSTRAP=1 RUSTC_WRAPPER=$(CURDIR)/fuzz/rustc.sh cargo fuzz run -s address $$target -- -max_total_time=$(SECONDS_EACH) -rss_limit_mb=2048 -timeout=20 || exit 1; done
 
 .PHONY: bench
 bench: ## Milliseconds per stage and frame.

@@ -2,6 +2,9 @@
 
 pub mod networks;
 
+/// Where the small networks are.
+pub const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
+
 use gstdensepose::person::{IuvMap, Person, Persons};
 
 /// A frame with two people, for [seeds](../seeds.rs).

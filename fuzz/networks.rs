@@ -1,16 +1,21 @@
-//! Small networks of `tests/fixtures`, one of whose three files is changed as some bytes say.
+//! Small networks of `tests/fixtures`, one of whose three files is changed as some bytes say: for fuzzing, and for
+//! `tests/networks.rs`.
 
 use std::path::Path;
 use std::sync::LazyLock;
 
-use gstdensepose::estimator::{Model, Result};
+use gstdensepose::estimator::boxes::Rect;
+use gstdensepose::estimator::{Estimator, Model, Options, Result};
+use gstdensepose::image::Image;
 use prost::Message;
 use sha2::{Digest, Sha256};
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto};
 
-const FIXTURES: [&str; 2] = ["tiny", "tiny-int8"];
+use super::FIXTURES;
+
+const MODELS_OF: [&str; 2] = ["tiny", "tiny-int8"];
 const STAGES: [&str; 3] = ["trunk", "box_head", "densepose_head"];
 /// Bytes of a change.
 const CHANGE: usize = 6;
@@ -45,10 +50,10 @@ const WHOLE: [&str; 4] = ["group", "axis", "ceil_mode", "transB"];
 /// Name and content of a model's files, the manifest first.
 type Files = Vec<(String, Vec<u8>)>;
 
-static MODELS: LazyLock<Vec<Files>> = LazyLock::new(|| FIXTURES.map(read).to_vec());
+static MODELS: LazyLock<Vec<Files>> = LazyLock::new(|| MODELS_OF.map(read).to_vec());
 
 fn read(fixture: &str) -> Files {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(fixture);
+    let folder = Path::new(FIXTURES).join(fixture);
     let names = ["model.json".to_string()].into_iter().chain(STAGES.map(|stage| format!("{stage}.onnx")));
     names.map(|name| (name.clone(), std::fs::read(folder.join(name)).expect("a fixture"))).collect()
 }
@@ -69,10 +74,28 @@ pub fn changed(data: &[u8]) -> Result<Model> {
     Model::from_files(files)
 }
 
+const WIDTH: usize = 48;
+const HEIGHT: usize = 40;
+
+/// Loads the model that `data` stands for and looks at a small picture: the number of people, or why there is none.
+///
+/// # Panics
+/// Where people show parts that there are not.
+pub fn looked_at(data: &[u8]) -> Result<usize> {
+    let options = Options { short_side: 32, threads: 1, ..Options::default() };
+    let mut estimator = Estimator::new(&changed(data)?, options)?;
+    let pixels: Vec<u8> = (0..WIDTH * HEIGHT * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let image = Image::rgb(WIDTH, HEIGHT, &pixels)?;
+    // The body is mapped in a box, whatever is detected.
+    let people = estimator.estimate_boxes(&image, &[Rect::new(8.0, 4.0, 30.0, 39.0)])?;
+    assert!(people.iter().all(|person| person.iuv.data().chunks_exact(3).all(|pixel| pixel[0] <= 24)));
+    Ok(people.len())
+}
+
 /// Something to begin with: every file as it is, as bytes and without changes, and each kind of change.
 pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let mut seeds = Vec::new();
-    for (fixture, name) in FIXTURES.iter().enumerate() {
+    for (fixture, name) in MODELS_OF.iter().enumerate() {
         for (stage, (_, bytes)) in MODELS[fixture][1..].iter().enumerate() {
             let choice = (stage + 3 * fixture) as u8;
             seeds.push((format!("{name}-{}-raw", STAGES[stage]), [&[choice + 6], &bytes[..]].concat()));

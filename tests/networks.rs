@@ -1,0 +1,48 @@
+//! Networks that make no sense: whatever an ONNX file says, loading it and looking at a picture ends with people or an
+//! error. The changes are those of fuzzing (`make fuzz`), drawn by chance but always the same.
+
+#[path = "../fuzz/networks.rs"]
+mod networks;
+
+/// Where the small networks are.
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+
+#[test]
+fn changed_networks_end_with_people_or_an_error() {
+    // More, and from another number on, for who looks for faults.
+    let number = |name: &str, usual: u64| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(usual);
+    let (first, count) = (number("FIRST", 0), number("COUNT", 300));
+    let (mut people, mut errors) = (0, 0);
+    for seed in first..first + count {
+        let mut state = seed;
+        let mut byte = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as u8
+        };
+        // Of one of the six files as many changes as the seed says.
+        let mut data = vec![(seed % 6) as u8];
+        data.extend((0..6 * (seed / 6 % 4)).map(|_| byte()));
+        if std::env::var_os("FIRST").is_some() {
+            println!("{seed}: {data:?}");
+        }
+        match networks::looked_at(&data) {
+            Ok(_) => people += 1,
+            Err(error) => {
+                assert!(error.to_string().contains(".onnx"), "{error} does not say which file");
+                errors += 1;
+            }
+        }
+    }
+    assert!(people > 0 && errors > 0, "{people} networks ran, {errors} did not");
+}
+
+#[test]
+fn files_that_are_no_networks_are_errors() {
+    for seed in networks::seeds().iter().filter(|(name, _)| name.ends_with("-raw")) {
+        let (name, bytes) = seed;
+        assert!(networks::looked_at(bytes).is_ok(), "{name} as it is");
+        for length in [1, 2, 100, bytes.len() / 2, bytes.len() - 1] {
+            assert!(networks::looked_at(&bytes[..length]).is_err(), "{length} bytes of {name}");
+        }
+    }
+}

@@ -15,17 +15,23 @@ INCLUDEDIR ?= $(HOME)/.local/include
 PKGCONFIGDIR ?= $(HOME)/.local/lib/pkgconfig
 endif
 INPUT ?=
-OUTPUT ?= out/demo.mp4
+OUTPUT ?=
+OPTIONS ?=
 
 .PHONY: help
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 .PHONY: demo
-demo: ## Draw the body parts on a clip: make demo [INPUT=FILE or /dev/video0] [OUTPUT=FILE.mp4].
+demo: ## Draw the body parts: make demo [INPUT=VIDEO, PHOTO, FOLDER, /dev/video0 or ADDRESS] [OUTPUT=...] [OPTIONS=...].
 	scripts/dependencies.sh run
-	cargo build --release --lib
-	scripts/demo.sh "$(INPUT)" "$(OUTPUT)"
+	cargo build --release --bin densepose
+	@set -e; input="$(or $(INPUT),examples/media/people.mp4)" output="$(OUTPUT)"; options=(--force); \
+	case "$${input,,}" in /dev/video*) options+=(--seconds 10) ;; esac; \
+	if [ -d "$$input" ]; then output="$${output:-out/demo}"; else case "$${input,,}" in \
+		*.jpg | *.jpeg | *.png | *.webp | *.bmp | *.tif | *.tiff) output="$${output:-out/demo.png}" ;; \
+		*) output="$${output:-out/demo.mp4}"; options+=(--picture "$${output%.*}.png") ;; esac; fi; \
+	set -x; "$(TARGET)/release/densepose" "$$input" "$$output" "$${options[@]}" $(OPTIONS)
 
 .PHONY: build
 build: ## Build the plugin: target/release/libgstdensepose.so.

@@ -5,9 +5,10 @@
 set -euo pipefail
 
 build=(pkg-config gcc libc6-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev)
+# -bad reads the orientation of photos and transport streams.
 run=("${build[@]}" gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
-    gstreamer1.0-libav)
-test=("${run[@]}" gstreamer1.0-plugins-bad python3-venv python3-gi python3-gst-1.0 gir1.2-gstreamer-1.0
+    gstreamer1.0-plugins-bad gstreamer1.0-libav)
+test=("${run[@]}" python3-venv python3-gi python3-gst-1.0 gir1.2-gstreamer-1.0
     gir1.2-gst-plugins-base-1.0 gir1.2-gst-rtsp-server-1.0 python3-numpy python3-opencv)
 neon=(qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
 

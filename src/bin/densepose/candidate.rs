@@ -16,7 +16,7 @@ struct Best {
 }
 
 impl Candidate {
-    /// Looks at the frames on a pad, behind the drawing. `people` sees whether there are some, ahead of it.
+    /// Looks at the frames on a pad behind the drawing.
     pub fn watch(&self, pad: &gst::Pad) {
         let (best, first) = (self.0.clone(), Mutex::new(None));
         let duration = Mutex::new(None);
@@ -47,6 +47,6 @@ impl Candidate {
 
 /// A quarter of the video's length; a second where that is not known.
 fn quarter(pad: &gst::Pad) -> gst::ClockTime {
-    let length = pad.peer_query_duration::<gst::ClockTime>().or_else(|| pad.query_duration::<gst::ClockTime>());
+    let length = pad.query_duration::<gst::ClockTime>();
     length.map_or(gst::ClockTime::SECOND, |length| length / 4)
 }

@@ -57,6 +57,9 @@ fn work(arguments: &Arguments) -> Result<End, Failure> {
     let interrupt = Interrupt::new()?;
     gst::init().map_err(|e| Failure::failed(format!("GStreamer does not start: {e}")))?;
     gstdensepose::plugin_register_static().map_err(|e| Failure::failed(e.to_string()))?;
+    if matches!(input, Input::Photo(_) | Input::Folder(_)) {
+        source::mind_orientation();
+    }
     match &input {
         Input::Folder(folder) => {
             photos::check_folders(arguments, folder)?;

@@ -1,7 +1,7 @@
 //! Which Debian package brings what is missing.
 
 /// Elements that this program makes by name, and the package of each.
-const ELEMENTS: [(&str, &str); 28] = [
+const ELEMENTS: [(&str, &str); 29] = [
     ("aacparse", "gstreamer1.0-plugins-good"),
     ("appsink", "gstreamer1.0-plugins-base"),
     ("appsrc", "gstreamer1.0-plugins-base"),
@@ -14,6 +14,7 @@ const ELEMENTS: [(&str, &str); 28] = [
     ("filesink", "libgstreamer1.0-0"),
     ("h264parse", "gstreamer1.0-plugins-bad"),
     ("jpegenc", "gstreamer1.0-plugins-good"),
+    ("jpegparse", "gstreamer1.0-plugins-bad"),
     ("matroskamux", "gstreamer1.0-plugins-good"),
     ("mp4mux", "gstreamer1.0-plugins-good"),
     ("mpegtsmux", "gstreamer1.0-plugins-bad"),

@@ -113,7 +113,10 @@ impl Finder {
         element.set_bus(Some(&bus));
         let found = Arc::new(Mutex::new(None));
         let taker = found.clone();
-        let sink = gst::Pad::builder(gst::PadDirection::Sink).chain_function(move |_, _, buffer| {
+        // With a template, or it would take the caps of the first photo only.
+        let any = gst::PadTemplate::new("any", gst::PadDirection::Sink, gst::PadPresence::Always, &gst::Caps::new_any());
+        let any = any.map_err(|e| Failure::failed(e.to_string()))?;
+        let sink = gst::Pad::builder_from_template(&any).chain_function(move |_, _, buffer| {
             *crate::lock(&taker) = Some(buffer);
             Ok(gst::FlowSuccess::Ok)
         });

@@ -18,6 +18,14 @@ pub fn source(input: &Input) -> Result<(gst::Element, bool), Failure> {
     }
 }
 
+/// Lets `decodebin` read the orientation of photos: before GStreamer 1.24 it passes by the parser that does.
+pub fn mind_orientation() {
+    match gst::ElementFactory::find("jpegparse") {
+        Some(parser) => parser.set_rank(gst::Rank::PRIMARY + 10),
+        None => eprintln!("Photos that lie on their side stay so: {}", Failure::missing("jpegparse")),
+    }
+}
+
 fn uri(path: &Path) -> Result<String, Failure> {
     let absolute = std::path::absolute(path).map_err(|e| Failure::failed(format!("'{}': {e}", path.display())))?;
     let uri = gst::glib::filename_to_uri(absolute, None);

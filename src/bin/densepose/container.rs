@@ -6,9 +6,10 @@ use crate::elements::{described, make};
 use crate::input::extension;
 use crate::outcome::Failure;
 
-/// H.264 first, because everything plays it; `qual` without a buffer model is x264's CRF.
+/// H.264 first, because everything plays it; `qual` without a buffer model is x264's CRF. No B-frames: with a variable
+/// frame rate GStreamer 1.22 writes edit lists that cut off the last frames of an MP4.
 const H264: [&str; 6] = [
-    "x264enc pass=qual quantizer=20 vbv-buf-capacity=0 speed-preset=faster",
+    "x264enc pass=qual quantizer=20 vbv-buf-capacity=0 speed-preset=faster bframes=0",
     "openh264enc rate-control=quality bitrate=8000000",
     "vah264enc",
     "nvh264enc",

@@ -25,12 +25,12 @@ pub enum Kind {
 pub struct Failure {
     pub kind: Kind,
     cause: String,
-    remedy: Option<String>,
+    remedies: Vec<String>,
 }
 
 impl Failure {
     pub fn new(kind: Kind, cause: impl Into<String>) -> Self {
-        Self { kind, cause: cause.into(), remedy: None }
+        Self { kind, cause: cause.into(), remedies: Vec::new() }
     }
 
     pub fn failed(cause: impl Into<String>) -> Self {
@@ -47,8 +47,9 @@ impl Failure {
         Self::new(Kind::Missing, cause).remedy(packages::of_element(element))
     }
 
+    /// Adds what to do.
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
+        self.remedies.push(remedy.into());
         self
     }
 }
@@ -56,7 +57,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(&self.cause)?;
-        self.remedy.as_ref().map_or(Ok(()), |remedy| write!(f, "\n{remedy}"))
+        self.remedies.iter().try_for_each(|remedy| write!(f, "\n{remedy}"))
     }
 }
 

@@ -19,6 +19,12 @@ use crate::video::{Plan, Video};
 /// Between two looks at signals, progress and the watchdog.
 const LOOK_EVERY: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
+/// For what is left to encode and write after an error.
+const FINISH_WITHIN: gst::ClockTime = gst::ClockTime::from_seconds(10);
+
+/// How long after a signal a source may send nothing before it is told, too.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Works on a video and writes everything that is asked for.
 pub fn video(arguments: &Arguments, input: &Input, interrupt: &Interrupt) -> Result<End, Failure> {
     let output = arguments.output.as_ref().map(|path| Ok((container(path)?, Target::new(path, arguments.force)?)));
@@ -28,8 +34,15 @@ pub fn video(arguments: &Arguments, input: &Input, interrupt: &Interrupt) -> Res
     let video = plan.build()?;
     let name = PathBuf::from(&arguments.input);
     let end = play(&video, arguments, &name, interrupt);
+    let rescued = end.is_err() && video.stages.passed("encoding") > 0 && finishes(&video);
     let _ = video.pipeline.set_state(gst::State::Null);
-    let end = end?;
+    let end = match (end, output.as_ref()) {
+        (Err(failure), Some(_)) if rescued => {
+            let part = output.map(|(_, target)| target.keep()).unwrap_or_default();
+            return Err(failure.remedy(format!("What was done until then can be played: {}", part.display())));
+        }
+        (end, _) => end?,
+    };
     if video.stages.passed("finding people") == 0 {
         return Err(Failure::failed(format!("no frame of '{}' could be read", name.display())));
     }
@@ -42,6 +55,15 @@ pub fn video(arguments: &Arguments, input: &Input, interrupt: &Interrupt) -> Res
         println!("{}", name.display());
     }
     Ok(end)
+}
+
+/// Ends the streams after an error, so that the file can be played as far as it goes; whether that succeeded.
+fn finishes(video: &Video) -> bool {
+    let Some(bus) = video.pipeline.bus() else { return false };
+    // From a thread of its own: a source that hangs holds its pad.
+    let stages = video.stages.clone();
+    std::thread::spawn(move || stages.end());
+    bus.timed_pop_filtered(FINISH_WITHIN, &[gst::MessageType::Eos]).is_some()
 }
 
 fn container(path: &Path) -> Result<&'static Container, Failure> {
@@ -64,7 +86,7 @@ fn play(video: &Video, arguments: &Arguments, name: &Path, interrupt: &Interrupt
     let bus = video.pipeline.bus().expect("a pipeline has a bus");
     let mut progress = Progress::new(arguments.quiet);
     let mut watchdog = Watchdog::new(arguments.timeout);
-    let mut end = End::Complete;
+    let (mut end, mut closed) = (End::Complete, None::<Instant>);
     let mut missing = None;
     let begun = Instant::now();
     if video.pipeline.set_state(gst::State::Playing).is_err() {
@@ -74,7 +96,8 @@ fn play(video: &Video, arguments: &Arguments, name: &Path, interrupt: &Interrupt
     loop {
         let message = bus.timed_pop(LOOK_EVERY);
         if let Some(problem) = crate::lock(&video.problem).take() {
-            return Err(problem);
+            // A decoder that is missing is the cause, where there is a message of one.
+            return Err(missing.or_else(|| messages::failure(&bus, name)).unwrap_or(problem));
         }
         if let Some(message) = message {
             match message.view() {
@@ -87,7 +110,6 @@ fn play(video: &Video, arguments: &Arguments, name: &Path, interrupt: &Interrupt
                     let _ = video.pipeline.recalculate_latency();
                 }
                 gst::MessageView::Element(_) => missing = messages::missing_plugin(&message).or(missing),
-                gst::MessageView::StateChanged(_) if !video.head.is_linked() => {}
                 _ => {}
             }
         }
@@ -95,6 +117,10 @@ fn play(video: &Video, arguments: &Arguments, name: &Path, interrupt: &Interrupt
             progress.say("Interrupted: finishing the files, once more ends at once.");
             end = End::Interrupted;
             video.stages.close();
+            closed = Some(Instant::now());
+        }
+        if closed.is_some_and(|at| at.elapsed() > PATIENCE) {
+            closed = None;
             video.pipeline.send_event(gst::event::Eos::new());
         }
         watchdog.look(video.stages.moved(), || video.stages.standstill())?;

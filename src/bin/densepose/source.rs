@@ -14,7 +14,7 @@ pub fn source(input: &Input) -> Result<(gst::Element, bool), Failure> {
         Input::Video(path) | Input::Photo(path) | Input::Folder(path) => Ok((from_uri(&uri(path)?)?, false)),
         Input::Address(address) => Ok((from_uri(address)?, address.starts_with("rtsp"))),
         Input::Camera(device) => Ok((bin(camera(device)?)?, true)),
-        Input::Pipeline(elements) => Ok((bin(vec![described(elements)?])?, false)),
+        Input::Pipeline(elements) => Ok((bin(vec![described(&format!("{elements} ! identity"))?])?, false)),
     }
 }
 

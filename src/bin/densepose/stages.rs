@@ -19,6 +19,10 @@ struct Shared {
     /// Presentation time of the last drawn frame in nanoseconds, counted from the first.
     position: AtomicU64,
     closed: AtomicBool,
+    /// Running time at which a gate has ended the video.
+    end: Mutex<Option<gst::ClockTime>>,
+    /// Where streams come in.
+    heads: Mutex<Vec<gst::Pad>>,
 }
 
 /// Counts what passes; clones count together.
@@ -51,25 +55,51 @@ impl Stages {
         });
     }
 
-    /// Ends the stream on this pad with the frame at `limit` (counted from the first), or when it is closed.
+    /// Ends the video on this sink pad with the frame at `limit` (counted from the first), or when it is closed.
     pub fn gate(&self, pad: &gst::Pad, limit: Option<gst::ClockTime>) {
+        crate::lock(&self.0.heads).push(pad.clone());
         let (shared, first) = (self.0.clone(), Mutex::new(None));
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-            let pts = info.buffer().and_then(|b| b.pts());
-            let first = *crate::lock(&first).get_or_insert(pts.unwrap_or_default());
-            let over = limit.is_some_and(|limit| pts.is_some_and(|pts| pts.saturating_sub(first) >= limit));
+            let Some(time) = running_time(pad, info) else { return gst::PadProbeReturn::Ok };
+            let first = *crate::lock(&first).get_or_insert(time);
+            let over = limit.is_some_and(|limit| time.saturating_sub(first) >= limit);
             if !over && !shared.closed.load(Ordering::Relaxed) {
                 return gst::PadProbeReturn::Ok;
             }
+            *crate::lock(&shared.end) = Some(time);
             pad.send_event(gst::event::Eos::new());
             info.flow_res = Err(gst::FlowError::Eos);
             gst::PadProbeReturn::Handled
         });
     }
 
-    /// Ends the streams at their gates.
+    /// Ends the sound where a gate has ended the video: `head` is where it comes in, `last` the source pad in front of
+    /// the muxer, which takes no more of it than it has video.
+    pub fn gate_sound(&self, head: &gst::Pad, last: &gst::Pad) {
+        crate::lock(&self.0.heads).push(head.clone());
+        let shared = self.0.clone();
+        last.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            let end = *crate::lock(&shared.end);
+            if running_time(pad, info).zip(end).is_none_or(|(time, end)| time < end) {
+                return gst::PadProbeReturn::Ok;
+            }
+            pad.push_event(gst::event::Eos::new());
+            info.flow_res = Err(gst::FlowError::Eos);
+            gst::PadProbeReturn::Handled
+        });
+    }
+
+    /// Ends the streams at their gates, with the next frame that comes.
     pub fn close(&self) {
         self.0.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the streams in place of a source that has failed.
+    pub fn end(&self) {
+        let heads = crate::lock(&self.0.heads).clone();
+        for head in heads {
+            head.send_event(gst::event::Eos::new());
+        }
     }
 
     pub fn position(&self) -> gst::ClockTime {
@@ -97,4 +127,12 @@ impl Stages {
         let list: Vec<_> = counts.iter().map(|(work, n)| format!("{work} {n}")).collect();
         format!("{still} stands still (buffers from each stage: {})", list.join(", "))
     }
+}
+
+/// When a buffer is to be shown, counted from the start of the pipeline; nothing without a time.
+fn running_time(pad: &gst::Pad, info: &gst::PadProbeInfo) -> Option<gst::ClockTime> {
+    let segment = pad.sticky_event::<gst::event::Segment>(0)?;
+    let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
+    // What lies before the segment is clipped later on.
+    Some(segment.to_running_time(info.buffer()?.pts()?).unwrap_or_default())
 }

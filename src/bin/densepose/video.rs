@@ -106,7 +106,6 @@ impl Plan<'_> {
             muxer,
             container,
             stages: stages.clone(),
-            limit,
         });
         let problem = Arc::new(Mutex::new(None));
         connect(&source, &head, sound, problem.clone());
@@ -132,8 +131,9 @@ fn connect(source: &gst::Element, head: &gst::Pad, sound: Option<Sound>, problem
             });
         }
     }
-    let held: Arc<Mutex<Option<Vec<(gst::Pad, gst::PadProbeId)>>>> = Arc::new(Mutex::new(Some(Vec::new())));
+    let held: Arc<Held> = Arc::new(Mutex::new(Some(Vec::new())));
     let (holding, head) = (held.clone(), head.clone());
+    let (end, nothing) = (head.clone(), problem.clone());
     source.connect_pad_added(move |_, pad| {
         let Some(caps) = pad.current_caps().or_else(|| Some(pad.query_caps(None))) else { return };
         let mut holding_now = crate::lock(&holding);
@@ -157,9 +157,15 @@ fn connect(source: &gst::Element, head: &gst::Pad, sound: Option<Sound>, problem
             }
         }
     });
-    source.connect_no_more_pads(move |_| release(&held));
+    source.connect_no_more_pads(move |_| {
+        if !end.is_linked() {
+            *crate::lock(&nothing) = Some(Failure::failed("there is no video in it, or none that can be decoded"));
+        }
+        release(&held);
+    });
 }
 
+/// Pads that wait for others; `None` once none has to.
 type Held = Mutex<Option<Vec<(gst::Pad, gst::PadProbeId)>>>;
 
 fn release(held: &Held) {
@@ -179,7 +185,6 @@ struct Sound {
     muxer: gst::Element,
     container: &'static Container,
     stages: Stages,
-    limit: Option<gst::ClockTime>,
 }
 
 impl Sound {
@@ -201,7 +206,7 @@ impl Sound {
         let last = &elements[elements.len() - 1];
         last.link(&self.muxer).map_err(|_| Failure::failed(format!("the file takes no sound of {caps}")))?;
         let head = elements[0].static_pad("sink").expect("a queue has a sink pad");
-        self.stages.gate(&head, self.limit);
+        self.stages.gate_sound(&head, &last.static_pad("src").expect("a queue has a source pad"));
         for element in elements.iter().rev() {
             element.sync_state_with_parent().map_err(|e| Failure::failed(e.to_string()))?;
         }

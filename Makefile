@@ -26,12 +26,16 @@ help: ## List the targets.
 demo: ## Draw the body parts: make demo [INPUT=VIDEO, PHOTO, FOLDER, /dev/video0 or ADDRESS] [OUTPUT=...] [OPTIONS=...].
 	scripts/dependencies.sh run
 	cargo build --release --bin densepose
+	@$(MAKE) -s demo-run
+
+.PHONY: demo-run
+demo-run:
 	@set -e; input="$(or $(INPUT),examples/media/people.mp4)" output="$(OUTPUT)"; options=(--force); \
 	case "$${input,,}" in /dev/video*) options+=(--seconds 10) ;; esac; \
 	if [ -d "$$input" ]; then output="$${output:-out/demo}"; else case "$${input,,}" in \
 		*.jpg | *.jpeg | *.png | *.webp | *.bmp | *.tif | *.tiff) output="$${output:-out/demo.png}" ;; \
 		*) output="$${output:-out/demo.mp4}"; options+=(--picture "$${output%.*}.png") ;; esac; fi; \
-	set -x; "$(TARGET)/release/densepose" "$$input" "$$output" "$${options[@]}" $(OPTIONS)
+	"$(TARGET)/release/densepose" "$$input" "$$output" "$${options[@]}" $(OPTIONS)
 
 .PHONY: build
 build: ## Build the plugin: target/release/libgstdensepose.so.

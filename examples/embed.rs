@@ -42,11 +42,14 @@ fn main() -> ExitCode {
     }
 }
 
+/// Phones store pictures on their side and say so in a tag; the network knows people who stand.
+const UPRIGHT: &str = "videoflip video-direction=auto";
+
 fn run(input: &str, properties: &str) -> Result<(), Box<dyn Error>> {
     gst::init()?;
     gstdensepose::plugin_register_static()?;
     let description =
-        format!("{} ! videoconvert ! densepose {properties} ! appsink name=out sync=false", source(input)?);
+        format!("{} ! videoconvert ! {UPRIGHT} ! densepose {properties} ! appsink name=out sync=false", source(input)?);
     let pipeline = gst::parse::launch(&description).map_err(|e| format!("cannot make '{description}': {e}"))?;
     let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| "more than one element is needed")?;
     let sink = pipeline.by_name("out").and_downcast::<gst_app::AppSink>().ok_or("the pipeline has no appsink")?;
@@ -77,7 +80,13 @@ fn source(input: &str) -> Result<String, Box<dyn Error>> {
         _ if input.contains("://") => format!("uridecodebin uri=\"{quoted}\""),
         _ if !Path::new(input).exists() => return Err(format!("there is no '{input}'").into()),
         _ if input.starts_with("/dev/") => format!("v4l2src device=\"{quoted}\""),
-        _ => format!("filesrc location=\"{quoted}\" ! decodebin"),
+        _ => {
+            // Before GStreamer 1.24 decodebin passes by the parser that reads the orientation of photos.
+            if let Some(jpeg) = gst::ElementFactory::find("jpegparse") {
+                jpeg.set_rank(gst::Rank::PRIMARY + 10);
+            }
+            format!("filesrc location=\"{quoted}\" ! decodebin")
+        }
     })
 }
 

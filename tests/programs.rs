@@ -2,9 +2,6 @@
 
 mod common;
 
-use std::path::Path;
-use std::process::Command;
-
 use common::{command, output};
 
 #[test]
@@ -36,39 +33,4 @@ fn nothing_leaks() {
     let leaks: Vec<_> =
         text.lines().filter(|l| l.contains("object-alive, ") && !l.contains("new format string")).collect();
     assert_eq!(leaks, Vec::<&str>::new());
-}
-
-/// `scripts/demo.sh`, on the library that cargo built for this test.
-fn demo(input: &str, output: &Path) -> (Command, tempfile::TempDir) {
-    let (mut demo, target) = command("scripts/demo.sh");
-    let library = target.path().join("release/libgstdensepose.so");
-    std::fs::create_dir(library.parent().unwrap()).unwrap();
-    std::fs::rename(target.path().join("libgstdensepose.so"), library).unwrap();
-    let model = format!("model={} interval=5", common::tiny_model().display());
-    demo.arg(input).arg(output).env("CARGO_TARGET_DIR", target.path()).env("DENSEPOSE", model);
-    demo.env("OVERLAY", "style=contour canvas=gray");
-    (demo, target)
-}
-
-#[test]
-fn the_demo_writes_a_video_and_a_picture() {
-    let out = tempfile::tempdir().unwrap();
-    let video = out.path().join("a video.mp4");
-    let (demo, _target) = demo("", &video);
-    let text = output(demo);
-    assert!(text.contains("a video.mp4"), "{text}");
-    assert!(std::fs::metadata(&video).unwrap().len() > 50_000);
-    let picture = image::open(video.with_extension("png")).unwrap();
-    assert_eq!((picture.width(), picture.height()), (640, 360));
-}
-
-#[test]
-fn the_demo_says_what_is_wrong_with_its_input() {
-    let out = tempfile::tempdir().unwrap();
-    for (input, expected) in [("no such file.mp4", "no such file.mp4"), ("README.md", "failed")] {
-        let (mut demo, _target) = demo(input, &out.path().join("out.mp4"));
-        let result = demo.output().unwrap();
-        let text = String::from_utf8_lossy(&result.stderr).into_owned();
-        assert!(!result.status.success() && text.contains(expected), "{input}: {text}");
-    }
 }

@@ -4,7 +4,7 @@
  * Prints the people whom densepose finds: people PIPELINE, described as for gst-launch-1.0 up to and with densepose.
  *
  *     cc -o people people.c $(pkg-config --cflags --libs gst-densepose-1.0)
- *     ./people "filesrc location=in.mp4 ! decodebin ! videoconvert ! densepose"
+ *     ./people "filesrc location=in.mp4 ! decodebin ! videoconvert ! videoflip video-direction=auto ! densepose"
  */
 
 #include <gst/densepose/densepose-meta.h>

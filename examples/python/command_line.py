@@ -16,6 +16,7 @@ except (ImportError, ValueError) as error:
         f"{error}\nPython does not find GStreamer. On Debian: apt-get install python3-gi python3-gst-1.0 "
         "gir1.2-gst-plugins-base-1.0, and run the script with /usr/bin/python3"
     )
+from gi.repository import Gst  # noqa: E402
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -44,6 +45,11 @@ def source(name: str) -> str:
         raise densepose.Error(f"there is no {what} '{name}': name {INPUT_HELP}")
     if stat.S_ISCHR(os.stat(name).st_mode):
         return f"v4l2src device={quoted(name)}"
+    # Before GStreamer 1.24 decodebin passes by the parser that reads the orientation of photos.
+    Gst.init(None)
+    jpeg = Gst.ElementFactory.find("jpegparse")
+    if jpeg:
+        jpeg.set_rank(Gst.Rank.PRIMARY + 10)
     return f"filesrc location={quoted(name)} ! decodebin"
 
 
@@ -53,8 +59,12 @@ def quoted(text: str) -> str:
 
 
 def finder(name: str, properties: str, caps: str = "") -> str:
-    """A pipeline from an input to `densepose`; `caps` come between, so as to ask for a frame rate."""
-    return f"{source(name)} ! {caps + ' ! ' if caps else ''}videoconvert ! densepose {properties}"
+    """A pipeline from an input to `densepose`; `caps` come between, so as to ask for a frame rate.
+
+    Phones store pictures on their side and say so in a tag; the network knows people who stand.
+    """
+    upright = "videoconvert ! videoflip video-direction=auto"
+    return f"{source(name)} ! {caps + ' ! ' if caps else ''}{upright} ! densepose {properties}"
 
 
 def main(work: Callable[[], None]) -> None:

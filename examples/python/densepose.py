@@ -4,7 +4,7 @@ Needs PyGObject with GStreamer (Debian: python3-gi python3-gst-1.0 gir1.2-gst-pl
 where numpy is there (python3-numpy), and memoryviews of the same shape where it is not.
 
     import densepose
-    for pts, image, frame in densepose.run("filesrc location=in.mp4 ! decodebin ! videoconvert ! densepose"):
+    for pts, image, frame in densepose.run("filesrc location=in.mp4 ! decodebin ! videoconvert ! videoflip video-direction=auto ! densepose"):
         for person in frame.persons:
             print(pts, person.id, person.score, person.x, person.y, person.iuv.shape)
 """

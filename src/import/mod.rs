@@ -4,8 +4,8 @@
 //!
 //! Find people once, draw them as often as you like:
 //! ```text
-//! gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! videoconvert ! densepose ! densepose-export location=people.jsonl ! fakesink
-//! gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! videoconvert ! densepose-import location=people.jsonl ! densepose-overlay ! ...
+//! gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! videoconvert ! videoflip video-direction=auto ! densepose ! densepose-export location=people.jsonl ! fakesink
+//! gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! videoconvert ! videoflip video-direction=auto ! densepose-import location=people.jsonl ! densepose-overlay ! ...
 //! ```
 //! The element takes any caps and copies no frame. A frame gets the people of the record whose stream time is nearest
 //! to its own, unless that is more than the tolerance away; where the buffer or the file has no times, those of the

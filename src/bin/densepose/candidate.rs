@@ -30,7 +30,8 @@ impl Candidate {
             let settled = best.as_ref().is_some_and(|b| b.late && b.people);
             if !settled {
                 let people = meta::read(buffer).is_some_and(|p| !p.persons.is_empty());
-                let better = best.as_ref().is_none_or(|b| (people, late) > (b.people, b.late) || !b.late && people >= b.people);
+                let better =
+                    best.as_ref().is_none_or(|b| (people, late) > (b.people, b.late) || !b.late && people >= b.people);
                 if better && let Some(caps) = pad.current_caps() {
                     let sample = gst::Sample::builder().buffer(buffer).caps(&caps).build();
                     *best = Some(Best { sample, people, late });

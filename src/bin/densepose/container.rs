@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use gst::prelude::*;
+
 use crate::elements::{described, make};
 use crate::input::extension;
 use crate::outcome::Failure;
@@ -16,9 +18,10 @@ const H264: [&str; 6] = [
     "v4l2h264enc",
     "avenc_mpeg4 bitrate=8000000",
 ];
+/// Without a lag: GStreamer 1.22 loses the frames that are still in the encoder at the end.
 const VPX: [&str; 2] = [
-    "vp9enc end-usage=cq cq-level=24 target-bitrate=20000000 deadline=1 cpu-used=5 row-mt=true",
-    "vp8enc end-usage=cq cq-level=16 target-bitrate=20000000 deadline=1 cpu-used=5",
+    "vp9enc end-usage=cq cq-level=24 target-bitrate=20000000 deadline=1 cpu-used=5 row-mt=true lag-in-frames=0",
+    "vp8enc end-usage=cq cq-level=16 target-bitrate=20000000 deadline=1 cpu-used=5 lag-in-frames=0",
 ];
 const AAC: [&str; 4] = ["fdkaacenc bitrate=160000", "avenc_aac bitrate=160000", "voaacenc bitrate=160000", "opusenc"];
 const OPUS: [&str; 2] = ["opusenc bitrate=128000", "vorbisenc"];
@@ -87,6 +90,19 @@ fn first_installed(candidates: &[&str]) -> Result<gst::Element, Failure> {
         (Some(text), _) => described(text),
         (None, first) => Err(Failure::missing(&first.map_or(String::new(), |f| name(&f)))),
     }
+}
+
+/// A new pad of a muxer for sound.
+pub fn sound_pad(muxer: &gst::Element) -> Option<gst::Pad> {
+    // A queue takes everything, so that linking by element might as well ask for a pad for video.
+    muxer.request_pad_simple("audio_%u").or_else(|| muxer.request_pad_simple("sink_%d"))
+}
+
+/// The parser between an encoder and a muxer, where they do not fit without.
+pub fn adapter(encoder: &gst::Element, muxer: &gst::Element) -> Option<gst::Element> {
+    let made = encoder.static_pad("src")?.pad_template_caps();
+    let mut sinks = muxer.pad_template_list().into_iter().filter(|t| t.direction() == gst::PadDirection::Sink);
+    if sinks.any(|t| t.caps().can_intersect(&made)) { None } else { parser(&made) }
 }
 
 /// The parser for an encoded stream, if there is one: it brings the stream into the form that a muxer takes.

@@ -114,7 +114,8 @@ impl Finder {
         let found = Arc::new(Mutex::new(None));
         let taker = found.clone();
         // With a template, or it would take the caps of the first photo only.
-        let any = gst::PadTemplate::new("any", gst::PadDirection::Sink, gst::PadPresence::Always, &gst::Caps::new_any());
+        let any =
+            gst::PadTemplate::new("any", gst::PadDirection::Sink, gst::PadPresence::Always, &gst::Caps::new_any());
         let any = any.map_err(|e| Failure::failed(e.to_string()))?;
         let sink = gst::Pad::builder_from_template(&any).chain_function(move |_, _, buffer| {
             *crate::lock(&taker) = Some(buffer);

@@ -39,9 +39,8 @@ pub fn read(path: &Path, caps: &gst::Caps, timeout: Duration) -> Result<gst::Sam
     let timeout = gst::ClockTime::try_from(timeout).ok();
     match sink.try_pull_sample(timeout) {
         Some(sample) => Ok(sample),
-        None => Err(messages::failure(&playing.bus, path).unwrap_or_else(|| {
-            Failure::failed(format!("there is no picture in '{}'", path.display()))
-        })),
+        None => Err(messages::failure(&playing.bus, path)
+            .unwrap_or_else(|| Failure::failed(format!("there is no picture in '{}'", path.display())))),
     }
 }
 

@@ -10,7 +10,7 @@ use gst::prelude::*;
 
 use crate::arguments::Arguments;
 use crate::candidate::Candidate;
-use crate::container::{Container, parser};
+use crate::container::{Container, adapter, parser, sound_pad};
 use crate::drawing;
 use crate::elements::{chain, make, own, short_queue, unlimited_queue, with};
 use crate::input::Input;
@@ -84,15 +84,13 @@ impl Plan<'_> {
                 None
             }
             Some((path, container)) => {
-                let (crop, encoder) =
-                    (make("videocrop")?, container.video_encoder(self.arguments.encoder.as_deref())?);
+                let (crop, encoder) = (make("videocrop")?, container.video_encoder(self.arguments.encoder.as_deref())?);
                 even(&crop);
                 elements.extend([make("videoconvert")?, crop, drawing::raw_filter("I420")?, short_queue()?]);
                 elements.push(encoder.clone());
-                let parser = encoder.static_pad("src").and_then(|pad| parser(&pad.pad_template_caps()));
-                elements.extend(parser);
-                let (queue, muxer, file) = (unlimited_queue()?, container.muxer()?, make("filesink")?);
-                elements.extend([queue, muxer.clone(), file.clone()]);
+                let (muxer, file) = (container.muxer()?, make("filesink")?);
+                elements.extend(adapter(&encoder, &muxer));
+                elements.extend([unlimited_queue()?, muxer.clone(), file.clone()]);
                 file.set_property("location", path);
                 chain(pipeline.upcast_ref(), &elements)?;
                 stages.count("encoding", &source_of(&encoder));
@@ -196,17 +194,20 @@ impl Sound {
             elements.extend(parser(caps));
         } else {
             let encoder = self.container.audio_encoder()?;
-            let parser = encoder.static_pad("src").and_then(|pad| parser(&pad.pad_template_caps()));
+            let adapter = adapter(&encoder, &self.muxer);
             elements[0] = short_queue()?;
             elements.extend([make("audioconvert")?, make("audioresample")?, encoder]);
-            elements.extend(parser);
+            elements.extend(adapter);
             elements.push(unlimited_queue()?);
         }
         chain(pipeline.upcast_ref(), &elements)?;
-        let last = &elements[elements.len() - 1];
-        last.link(&self.muxer).map_err(|_| Failure::failed(format!("the file takes no sound of {caps}")))?;
+        let last = elements[elements.len() - 1].static_pad("src").expect("a queue has a source pad");
+        let linked = sound_pad(&self.muxer).map(|sink| last.link(&sink));
+        if !matches!(linked, Some(Ok(_))) {
+            return Err(Failure::failed(format!("the file takes no sound of {caps}")));
+        }
         let head = elements[0].static_pad("sink").expect("a queue has a sink pad");
-        self.stages.gate_sound(&head, &last.static_pad("src").expect("a queue has a source pad"));
+        self.stages.gate_sound(&head, &last);
         for element in elements.iter().rev() {
             element.sync_state_with_parent().map_err(|e| Failure::failed(e.to_string()))?;
         }

@@ -2,8 +2,9 @@
 
 Pictures are uint8 RGB (h, w, 3). Labels are uint8 (h, w, 4) with the channels I, U, V, P:
 
-* I: 0 background, 1..24 DensePose part (left and right are the person's own), 255 ignore,
-* U, V: ``round(255 * u)``, zero where I is 0 or 255,
+* I: 0 background, 1..24 DensePose part (left and right are the person's own), `BODY` a person's pixel of unknown part,
+  255 ignore,
+* U, V: ``round(255 * u)``, zero where I is 0, `BODY` or 255,
 * P: whom the pixel belongs to: 0 nobody, 1..``MAX_PEOPLE`` a labelled person, `SOMEBODY` a person
   without labels, `UNKNOWN` no statement about who is there (boxes proposed there are neither right nor wrong).
 
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 
 IGNORE = 255
+BODY = 254
 SOMEBODY = 254
 UNKNOWN = 255
 MAX_PEOPLE = 250
@@ -121,9 +123,14 @@ def view_matrix(
     return np.column_stack([linear, np.asarray(target) - linear @ np.asarray(source)])
 
 
-def photograph(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What light, lens, sensor and codec do: tone, colour, blur, noise, low resolution, JPEG. Uint8 RGB in and out."""
+def photograph(image: np.ndarray, rng: np.random.Generator, flawed: bool = False) -> np.ndarray:
+    """What light, lens, sensor and codec do: tone, colour, blur, noise, low resolution, JPEG. Uint8 RGB in and out.
+
+    A picture that is ``flawed`` already, as renders are (`synthesis.effects`), only changes its tone and colour.
+    """
     image = _tone(image, rng)
+    if flawed:
+        return image
     if rng.random() < 0.2:
         image = _blur(image, rng)
     if rng.random() < 0.1:

@@ -1,5 +1,6 @@
 """Weights on disk: our own checkpoints and the published ones, read without running code from the file."""
 
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -17,6 +18,9 @@ from zoo.network import ParsingRCNN
 _BESIDE = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.cell_anchors.", "roi_heads.embedder.")
 
 
+_FIRST_ANCHORS = (32, 64, 128, 256, 512)  # of the default network before checkpoints said them
+
+
 class CheckpointError(ValueError):
     """A checkpoint cannot be used; the message names the file, the cause and the remedy."""
 
@@ -26,7 +30,8 @@ def save(path: str | os.PathLike, model: ParsingRCNN, **extra) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    torch.save({"config": model.config.name, "model": model.state_dict(), **extra}, partial)
+    sizes = list(model.config.rpn.sizes)
+    torch.save({"config": model.config.name, "anchors": sizes, "model": model.state_dict(), **extra}, partial)
     os.replace(partial, path)
 
 
@@ -69,6 +74,29 @@ def _read_arrays(path: Path) -> dict:
     return {"model": {str(name): torch.from_numpy(np.array(value)) for name, value in arrays.items()}}
 
 
+def state_for(contents: dict, config: Config) -> dict[str, Tensor]:
+    """The weights in what `read` returned, for the anchors that ``config`` has.
+
+    Where these are all larger or smaller by a factor than those the weights were trained with, the RPN's last layer is
+    changed so that it proposes the same boxes; objectness is still that of the old sizes.
+    """
+    state = contents["model"]
+    old = contents.get("anchors") or (_FIRST_ANCHORS if contents.get("config") == "default" else config.rpn.sizes)
+    if list(old) == list(config.rpn.sizes):
+        return state
+    factors = {new / before for new, before in zip(config.rpn.sizes, old)}
+    if len(factors) != 1 or len(old) != len(config.rpn.sizes):
+        raise CheckpointError(f"anchors of {list(old)} pixels cannot become {list(config.rpn.sizes)}: not one factor for all")
+    factor, layer = factors.pop(), "proposal_generator.rpn_head.anchor_deltas."
+    weight, bias = state[layer + "weight"].clone(), state[layer + "bias"].clone()
+    rows = torch.arange(len(bias)) % 4  # dx, dy, dw, dh of each anchor
+    weight[rows < 2] /= factor
+    bias[rows < 2] /= factor
+    for row, scale in zip((2, 3), config.rpn.box_weights[2:]):
+        bias[rows == row] -= scale * math.log(factor)
+    return state | {layer + "weight": weight, layer + "bias": bias}
+
+
 def load_state(model: ParsingRCNN, state: dict[str, Tensor], source: str | os.PathLike) -> None:
     """Loads `state` into `model`; `CheckpointError` lists what is missing, unexpected, misshapen or not finite."""
     own = model.state_dict()
@@ -106,7 +134,7 @@ def load(path: str | os.PathLike, config: Config | str | None = None) -> Parsing
         model = ParsingRCNN(config if isinstance(config, Config) else get_config(config))
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    load_state(model, contents["model"], path)
+    load_state(model, state_for(contents, model.config), path)
     return model.eval()
 
 

@@ -19,7 +19,7 @@ CONFIGS = {
             backbone_eps=1e-3,
             # The ImageNet weights come from TensorFlow's EfficientNet-Lite and were trained with these.
             input=Input(mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), short_side=256),
-            rpn=Rpn(separable=True, post_nms_topk=30),
+            rpn=Rpn(separable=True, sizes=(16, 32, 64, 128, 256), post_nms_topk=30),
             # With two convolutions no cell of a box sees the whole of it, as telling people who overlap apart asks for.
             box=BoxHead(residuals=2, nms_threshold=0.65),
             # Half of what is no person has less certain maps, but one in a hundred people. Without a margin, two in

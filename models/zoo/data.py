@@ -3,15 +3,18 @@
 A data folder holds ``index.jsonl``, one JSON object per picture, with
 
 * ``file``: the picture; ``iuv``: a PNG of the same size whose channels in OpenCV's order are I, U, V
-  (I: 0 background, 1..24 part, 255 ignore; U, V: 0..255); ``person`` (optional): an 8-bit PNG, 0 nobody,
-  k = the k-th entry of ``boxes`` - without it a pixel belongs to the first box that contains it,
+  (I: 0 background, 1..24 part, 254 a person's pixel of unknown part, 255 ignore; U, V: 0..255); ``person``: an 8-bit PNG,
+  0 nobody, k = the k-th entry of ``boxes``, 255 = no statement. One of the two may be missing: without ``iuv`` outlines
+  alone are known, without ``person`` a pixel belongs to the first box that contains it,
 * ``boxes``: [x0, y0, x1, y1] of every labelled person, x1 and y1 exclusive; ``ignore_boxes``: people without labels,
 * ``complete``: false where people may be missing from both lists, so that nothing there is a negative,
-* ``split`` (``train``/``val``), ``source`` (``synthetic`` has exact U, V), ``facing``, ``quality``: optional,
+* ``split`` (``train``/``val``), ``source`` (``synthetic`` has exact U, V), ``facing`` (of the main person, or of each),
+  ``mask`` (``human``: outlines made by hand), ``quality``: optional,
 * ``corrected``: true where U, V are free of the teacher's faults (`zoo.teacher`); else those of photographs are corrected
   when they are drawn for training.
 
-Backgrounds are plain pictures without people, every ``*.jpg``/``*.png`` of a folder.
+Backgrounds are plain pictures without people, every ``*.jpg``/``*.png`` of a folder; `negatives` are those of things that
+are taken for people.
 """
 
 from __future__ import annotations
@@ -26,22 +29,25 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from . import augment
-from .augment import IGNORE, MAX_PEOPLE, PARTS, SOMEBODY, UNKNOWN
+from . import augment, negatives
+from .augment import BODY, IGNORE, MAX_PEOPLE, PARTS, SOMEBODY, UNKNOWN
 from .dressed import TORSO, UPPER_LEGS, dressed
 from .studio import backdrop, shadow
 from .teacher import corrected
 from .things import thing
 from .turned import turned
 
-TEACHER_UV_WEIGHT = 0.2  # teacher U, V are off by 0.07 on average, rendered ones are exact; without them it got worse
+TEACHER_UV_WEIGHT = 0.1  # U, V of photographs are a network's, off by 0.07 on average; rendered ones are exact
 TURNED_SHARE = 0.25  # of the photographs from the front are shown as backs
 STUDIO_SHARE = 0.2  # of the scenes show people before a backdrop instead of where they were
 ALIKE_SHARE = 0.3  # of these backdrops have the colour of somebody's clothes
 BESIDE_SHARE = 0.7  # of the people pasted in stand half in front of somebody, ...
 APART = (0.15, 0.8)  # ... this share of where they would only touch away
+AS_IT_IS_SHARE = 0.25  # of the views show the whole picture
+FAR_SHARE, FAR = 0.25, (0.09, 0.4)  # of the other views show people far away, so tall by the window's height
 FAR_TURNED_SHARE = 0.05  # of the views lie on their side or stand on their head, as acrobats and sleepers do
-SMALLEST_SIDE = 10  # a person with a shorter box side is nobody one could learn from
+SMALLEST_SIDES = (6, 16)  # a person with a shorter box, by its shorter and longer side, is nobody one could learn from
+NEGATIVES_SHARE = 0.5  # of the backgrounds are negatives, where there are any
 SMALLEST_VISIBLE = 0.08  # nor is one of whom less than this share is seen
 SMALLEST_HEADLESS = 0.25  # nor one whose head is hidden, of less than this: a piece of cloth could be anything's
 HEAD = (23, 24)
@@ -59,6 +65,7 @@ class Scenery:
     pasted: float = 0.33  # have further people pasted in
     furnished: float = 0.4  # have things behind people
     hidden: float = 0.2  # have things in front of people
+    empty: float = 0.3  # show nobody, if there are negatives to show instead
 
 
 LIVELY = Scenery()  # what a network learns most from
@@ -74,7 +81,7 @@ class Entry:
     """One labelled picture of an index."""
 
     image: Path
-    iuv: Path
+    iuv: Path | None
     person: Path | None
     boxes: tuple[tuple[float, ...], ...]
     ignore_boxes: tuple[tuple[float, ...], ...]
@@ -94,6 +101,7 @@ class Picture:
     label: np.ndarray
     people: int
     uv_weight: float
+    rendered: bool = False
 
 
 @dataclass
@@ -139,7 +147,7 @@ def read_index(folder: str | Path, split: str | None = None) -> list[Entry]:
             record = json.loads(line)
             entry = Entry(
                 image=path.parent / record["file"],
-                iuv=path.parent / record["iuv"],
+                iuv=path.parent / record["iuv"] if record.get("iuv") or not record.get("person") else None,
                 person=path.parent / record["person"] if record.get("person") else None,
                 boxes=tuple(map(tuple, record["boxes"])),
                 ignore_boxes=tuple(map(tuple, record.get("ignore_boxes", ()))),
@@ -161,7 +169,11 @@ def _weight(record: dict) -> float:
     """Rare views and good labels are drawn more often: backs, side views and webcam-like video are a small part of the photos."""
     if record.get("source") == "synthetic":
         return 1.0 if record.get("facing") == "front" else 2.0  # photographs know fronts better than anything rendered
-    rare = {"front": 1.0, "back": 6.0}.get(record.get("facing", "front"), 3.0)  # what is left is seen from the side, or unclear
+    views = record.get("facing", "front")
+    if isinstance(views, list):  # one of each person, none of them posing for the camera
+        rare = 1.0 + any(view != "front" for view in views) + 2.0 * any(record.get("headless") or ())
+        return rare * (1.5 if record.get("mask") == "human" else 1.0)
+    rare = {"front": 1.0, "back": 6.0}.get(views, 3.0)  # what is left is seen from the side, or unclear
     video = 2.0 if "clip" in record else 1.0
     return float(record.get("quality", 1.0)) ** 2 * rare * video
 
@@ -169,11 +181,11 @@ def _weight(record: dict) -> float:
 def load(entry: Entry) -> Picture:
     """Reads a picture and its label; raises `DataError` naming the file that is missing, broken or unfit."""
     image = cv2.cvtColor(_read(entry.image, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    iuv = _read(entry.iuv, cv2.IMREAD_COLOR)
+    iuv = _read(entry.iuv, cv2.IMREAD_COLOR) if entry.iuv else _outlines(entry)
     if iuv.shape != image.shape:
         raise DataError(f"{entry.iuv}: is {iuv.shape[1]}x{iuv.shape[0]}, its picture {image.shape[1]}x{image.shape[0]}")
-    if (stray := (iuv[..., 0] > PARTS) & (iuv[..., 0] < IGNORE)).any():
-        raise DataError(f"{entry.iuv}: part {iuv[..., 0][stray][0]}; parts are 0..{PARTS} and {IGNORE} (ignore)")
+    if (stray := (iuv[..., 0] > PARTS) & (iuv[..., 0] < BODY)).any():
+        raise DataError(f"{entry.iuv}: part {iuv[..., 0][stray][0]}; parts are 0..{PARTS}, {BODY} (unknown part) and {IGNORE} (ignore)")
     if len(entry.boxes) > MAX_PEOPLE:
         raise DataError(f"{entry.image}: {len(entry.boxes)} people, at most {MAX_PEOPLE} are supported")
     person = _whose(entry, iuv[..., 0])
@@ -182,7 +194,16 @@ def load(entry: Entry) -> Picture:
         label=np.dstack([iuv, person]),
         people=len(entry.boxes),
         uv_weight=1.0 if entry.synthetic else TEACHER_UV_WEIGHT,
+        rendered=entry.synthetic,
     )
+
+
+def _outlines(entry: Entry) -> np.ndarray:
+    """The label (h, w, 3) of a picture of which only outlines are known."""
+    person = _read(entry.person, cv2.IMREAD_GRAYSCALE)
+    iuv = np.zeros((*person.shape, 3), np.uint8)
+    iuv[..., 0] = np.where(person == UNKNOWN, IGNORE, np.where(person > 0, BODY, 0))
+    return iuv
 
 
 def _read(path: Path, flags: int) -> np.ndarray:
@@ -201,8 +222,10 @@ def _whose(entry: Entry, parts: np.ndarray) -> np.ndarray:
         whose[_slices(box)] = SOMEBODY
     if entry.person is not None:
         person = _read(entry.person, cv2.IMREAD_GRAYSCALE)
-        if person.shape != parts.shape or person.max(initial=0) > len(entry.boxes):
+        stray = (person > len(entry.boxes)) & (person != UNKNOWN)
+        if person.shape != parts.shape or stray.any():
             raise DataError(f"{entry.person}: not of its picture's size, or a number beyond its {len(entry.boxes)} boxes")
+        person = np.where((person == UNKNOWN) & (whose == SOMEBODY), SOMEBODY, person)
         return np.where(person > 0, person, whose)
     for number in range(len(entry.boxes), 0, -1):
         inside = _slices(entry.boxes[number - 1])
@@ -232,6 +255,7 @@ class Canvas:
     label: np.ndarray
     uv_weight: list[float] = field(default_factory=list)
     full_area: list[float] = field(default_factory=list)
+    rendered: list[bool] = field(default_factory=list)  # of every picture in it, whether that has its camera's flaws
 
     @classmethod
     def over(cls, image: np.ndarray) -> Canvas:
@@ -241,6 +265,7 @@ class Canvas:
         """Shows a picture through ``window`` (x0, y0, x1, y1), or only its people (``cut_out``); ``matrix`` maps into the window."""
         if len(self.uv_weight) + picture.people > MAX_PEOPLE:
             return
+        self.rendered.append(picture.rendered)
         x0, y0, x1, y1 = window
         image, label, seen = augment.warp(picture.image, picture.label, matrix, (y1 - y0, x1 - x0))
         whose = label[..., 3]
@@ -275,7 +300,8 @@ class Canvas:
             if box is None:
                 continue
             least = SMALLEST_VISIBLE if np.isin(self.label[..., 0][mask], HEAD).any() else SMALLEST_HEADLESS
-            if min(box[2:] - box[:2]) < SMALLEST_SIDE or mask.sum() < least * full:
+            short, long = sorted(box[2:] - box[:2])
+            if short < SMALLEST_SIDES[0] or long < SMALLEST_SIDES[1] or mask.sum() < least * full:
                 self.label[mask] = (IGNORE, 0, 0, SOMEBODY)
                 continue
             boxes.append(box)
@@ -294,17 +320,20 @@ class Collection:
     """Labelled pictures of several folders, drawn by weight; picks up what is rendered while it is in use.
 
     ``photos``: folders; ``synthetic``: folder of folders (shards), each with its own index, may still be empty;
-    ``backgrounds``: folders of pictures without people; ``synthetic_share``: how often a rendered picture is drawn
+    ``backgrounds``: folders of pictures without people, ``negatives``: the same with an index; ``synthetic_share``: how often a rendered picture is drawn
     when there are any; ``scenery``: what `compose` makes of them.
     """
 
-    def __init__(self, photos, synthetic=(), backgrounds=(), split="train", synthetic_share=0.5, scenery=LIVELY):
+    def __init__(
+        self, photos, synthetic=(), backgrounds=(), split="train", synthetic_share=0.5, scenery=LIVELY, negative_folders=()
+    ):
         self.split = split
         self.scenery = scenery
         self.share = synthetic_share
         self.synthetic_roots = [Path(root) for root in synthetic]
         self.photos = [entry for folder in photos for entry in read_index(folder, split)]
         self.backgrounds = sorted(p for root in backgrounds for p in Path(root).iterdir() if p.suffix in (".jpg", ".png"))
+        self.negatives = [path for folder in negative_folders for path in negatives.read_index(folder, split)]
         self.synthetic: list[Entry] = []
         self._shards: dict[Path, tuple[int, list[Entry]]] = {}  # size of the index when it was read, its entries
         self.refresh()
@@ -345,9 +374,12 @@ class Collection:
     def background(self, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         """A random view (height, width, 3) without people; a flat colour where there are no backgrounds."""
         height, width = size
-        if not self.backgrounds:
+        if self.negatives and (not self.backgrounds or rng.random() < NEGATIVES_SHARE):
+            image = self.negative(rng)
+        elif self.backgrounds:
+            image = _read(self.backgrounds[rng.integers(len(self.backgrounds))], cv2.IMREAD_COLOR)[..., ::-1]
+        else:
             return np.full((height, width, 3), rng.integers(0, 256, 3), np.uint8)
-        image = _read(self.backgrounds[rng.integers(len(self.backgrounds))], cv2.IMREAD_COLOR)[..., ::-1]
         fit = max(height / image.shape[0], width / image.shape[1])
         crop = rng.uniform(0.4, 1.0) / fit  # source pixels per result pixel
         h, w = max(1, round(height * crop)), max(1, round(width * crop))
@@ -356,16 +388,24 @@ class Collection:
         return cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA if crop > 1 else cv2.INTER_LINEAR)
 
 
+    def negative(self, rng: np.random.Generator) -> np.ndarray:
+        """One of the negatives, RGB (h, w, 3), whole."""
+        return _read(self.negatives[rng.integers(len(self.negatives))], cv2.IMREAD_COLOR)[..., ::-1]
+
+
 def _drawn(entries: list[Entry], cumulative: np.ndarray, rng: np.random.Generator) -> Entry:
     """One of the entries, by the running sum of their weights."""
     return entries[min(int(np.searchsorted(cumulative, rng.random() * cumulative[-1])), len(entries) - 1)]
 
 
 def compose(collection: Collection, size: tuple[int, int], rng: np.random.Generator) -> Scene:
-    """One augmented scene of ``size`` (height, width): picture, mosaic or studio, people pasted in, things behind and in front."""
+    """One augmented scene of ``size`` (height, width): nobody, or picture, mosaic or studio with further people; things behind and in front."""
     height, width = size
     scenery = collection.scenery
-    if rng.random() < STUDIO_SHARE:
+    empty = bool(collection.negatives) and rng.random() < scenery.empty
+    if empty:
+        canvas = Canvas.over(negatives.scene(collection, size, rng))
+    elif rng.random() < STUDIO_SHARE:
         canvas = _in_studio(_maybe_mirrored(collection.draw(rng), rng), size, rng)
     else:
         canvas = Canvas.over(collection.background(size, rng))
@@ -373,7 +413,7 @@ def compose(collection: Collection, size: tuple[int, int], rng: np.random.Genera
             if rng.random() < 0.95:  # now and then nobody
                 picture = _maybe_mirrored(collection.draw(rng), rng)
                 canvas.place(picture, _view(picture, window, rng), window)
-    if rng.random() < scenery.pasted:
+    if not empty and rng.random() < scenery.pasted:
         window = (0, 0, width, height)
         for _ in range(int(rng.integers(1, 3))):
             picture = _maybe_mirrored(collection.draw(rng), rng)
@@ -386,7 +426,7 @@ def compose(collection: Collection, size: tuple[int, int], rng: np.random.Genera
             for _ in range(int(rng.integers(1, 3))):
                 canvas.cover(*thing(collection.background(size, rng), rng), behind)
     scene = canvas.finish()
-    scene.image = augment.photograph(scene.image, rng)
+    scene.image = augment.photograph(scene.image, rng, flawed=bool(canvas.rendered) and all(canvas.rendered))
     return scene
 
 
@@ -434,8 +474,10 @@ def _maybe_mirrored(picture: Picture, rng: np.random.Generator) -> Picture:
 
 
 def _view(picture: Picture, window, rng: np.random.Generator, anywhere: bool = False) -> np.ndarray:
-    """How the picture is seen in its window: one of its people whole at some distance, or close up as webcams see them."""
+    """How the picture is seen in its window: as it is, or one of its people whole at some distance, or close up as webcams see them."""
     width, height = window[2] - window[0], window[3] - window[1]
+    if not anywhere and rng.random() < AS_IT_IS_SHARE:
+        return _as_it_is(picture, width, height, rng)
     box = person_box(picture.label, int(rng.integers(1, picture.people + 1))) if picture.people else None
     if box is None:
         box = np.array([0, 0, picture.image.shape[1], picture.image.shape[0]], np.float32)
@@ -447,7 +489,7 @@ def _view(picture: Picture, window, rng: np.random.Generator, anywhere: bool = F
         source = (x0 + wide * rng.uniform(0.35, 0.65), y0 + part / 2)
         target = (width * rng.uniform(0.25, 0.75), height * rng.uniform(0.5, 0.65))
     else:
-        size = height * rng.uniform(0.35, 1.1)
+        size = height * (rng.uniform(0.35, 1.1) if rng.random() > FAR_SHARE else math.exp(rng.uniform(*np.log(FAR))))
         scale = min(size / tall, 1.3 * width / wide, 3.0)
         source = ((x0 + x1) / 2, (y0 + y1) / 2)
         reach = [max(0.15, (1.15 - scale * s / full)) / 2 for s, full in ((wide, width), (tall, height))]
@@ -456,6 +498,15 @@ def _view(picture: Picture, window, rng: np.random.Generator, anywhere: bool = F
         target = (width * (0.5 + rng.uniform(-reach[0], reach[0])), height * (0.5 + rng.uniform(-reach[1], reach[1])))
     degrees = rng.uniform(-180, 180) if rng.random() < FAR_TURNED_SHARE else rng.normal(0, 7)
     return augment.view_matrix(scale, degrees, source, target, stretch=math.exp(rng.normal(0, 0.07)))
+
+
+def _as_it_is(picture: Picture, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """The whole picture, with everybody as small as they are in it, about as large as its window."""
+    tall, wide = picture.image.shape[:2]
+    fit, fill = sorted((height / tall, width / wide))
+    scale = min(fit * (fill / fit) ** rng.uniform(0, 1) * math.exp(rng.normal(0, 0.15)), 3.0)
+    target = (width * rng.uniform(0.45, 0.55), height * rng.uniform(0.45, 0.55))
+    return augment.view_matrix(scale, rng.normal(0, 4), (wide / 2, tall / 2), target, stretch=math.exp(rng.normal(0, 0.07)))
 
 
 def _view_beside(picture: Picture, canvas: Canvas, rng: np.random.Generator) -> np.ndarray | None:
@@ -481,11 +532,13 @@ class SceneBatches(Dataset):
         self.seed = seed
         self.shapes = shapes
         self.refresh_every = refresh_every
+        self.drawn = 0
 
     def __getitem__(self, index: int) -> Batch:
         cv2.setNumThreads(1)  # parallelism comes from loader processes
-        if index % self.refresh_every == 0:
+        if self.drawn % self.refresh_every == 0:  # every loader counts its own: numbers are shared among processes
             self.collection.refresh()
+        self.drawn += 1
         rng = np.random.default_rng((self.seed, index))
         size = self.shapes[rng.integers(len(self.shapes))]
         return collate([compose(self.collection, size, rng) for _ in range(self.batch_size)])

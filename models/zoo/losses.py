@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .augment import IGNORE
+from .augment import BODY, IGNORE, PARTS
 from .targets import DensePoseTargets
 
 # Chosen so that each term starts with a similar share of the gradient that reaches the shared trunk.
@@ -33,6 +33,8 @@ PART_WEIGHTS = [
     0.3, 0.67, 0.67, 1.26, 1.26, 1.41, 1.41, 1.0, 1.0, 1.0, 1.0, 1.14, 1.14, 1.14, 1.14,
     1.14, 1.14, 1.14, 1.14, 1.34, 1.34, 1.34, 1.34, 0.87, 0.87,
 ]  # fmt: skip
+
+BODY_WEIGHT = 0.5  # of a body's cell whose part is unknown
 
 UV_BETA = 0.05  # smooth L1 turns from quadratic to linear here; an error of 0.05 is a good result
 
@@ -76,9 +78,9 @@ def densepose_losses(
     known = (part != IGNORE).sum().clamp(min=1)
     terms = {
         "coarse": F.cross_entropy(coarse, targets.coarse(coarse.shape[1]), ignore_index=IGNORE, reduction="sum") / known,
-        "fine": _weighted_mean(F.cross_entropy(fine, part, ignore_index=IGNORE, reduction="none"), part),
+        "fine": _weighted_mean(_fine_loss(fine, part), part),
     }
-    body = (part > 0) & (part != IGNORE)
+    body = (part > 0) & (part <= PARTS)
     roi, row, column = torch.nonzero(body, as_tuple=True)
     weight = uv_weight[roi] / max(len(roi), 1)
     for name, predicted, wanted in (("u", u, targets.u), ("v", v, targets.v)):
@@ -87,9 +89,20 @@ def densepose_losses(
     return terms
 
 
+def _fine_loss(fine: Tensor, part: Tensor) -> Tensor:
+    """Loss per cell (R, S, S): minus the logarithm of the part's probability, where a body's part is unknown of that of all parts."""
+    known = torch.where(part == BODY, IGNORE, part)
+    loss = F.cross_entropy(fine, known, ignore_index=IGNORE, reduction="none")
+    roi, row, column = torch.nonzero(part == BODY, as_tuple=True)
+    logits = fine[roi, :, row, column]
+    some = logits.logsumexp(1) - logits[:, 1:].logsumexp(1)
+    return loss.index_put((roi, row, column), some)
+
+
 def _weighted_mean(loss: Tensor, part: Tensor) -> Tensor:
     """Mean of a loss per cell, by `PART_WEIGHTS`; ignored cells do not count."""
     table = torch.zeros(256, device=loss.device)
     table[: len(PART_WEIGHTS)] = torch.tensor(PART_WEIGHTS)
+    table[BODY] = BODY_WEIGHT
     weight = table[part]
     return (loss * weight).sum() / weight.sum().clamp(min=1)

@@ -31,7 +31,7 @@ def sharpened(image: np.ndarray, label: np.ndarray, number: int, box: np.ndarray
     window = np.s_[max(y0 - margin, 0) : y1 + margin, max(x0 - margin, 0) : x1 + margin]
     part, whose = label[window][..., 0], label[window][..., 3]
     own = whose == number
-    body = own & (part > 0) & (part != IGNORE)
+    body = own & (part > 0) & (part < IGNORE)
     empty = (whose == 0) & (part == 0)
     # Seams between parts are open, too; a pixel far from all background is no border.
     inside = cv2.distanceTransform((~empty).astype(np.uint8), cv2.DIST_L2, 5) > 2.5 * band + 1

@@ -43,6 +43,7 @@ TALL = (170.0, 240.0)  # longer side of a person's box in the pixels of the two 
 MARGIN = 0.15  # of the picture around the box, in box sides
 SURE = 0.6  # least mean probability of an answer that fills a gap ...
 CERTAIN = 0.85  # ... and of one that makes the teacher's doubtful
+SMALLEST_SIDE = 10  # of a box; who is smaller keeps the label
 FRINGE = 0.03  # how far background may grow into a gap, in longer sides of the box
 
 
@@ -128,7 +129,7 @@ def relabel(model: ParsingRCNN, entry: data.Entry) -> tuple[np.ndarray, np.ndarr
     after = corrected(picture.label) if entry.teacher_uv else picture.label
     for number in range(1, picture.people + 1):
         box = data.person_box(picture.label, number)
-        if box is not None and min(box[2:] - box[:2]) >= data.SMALLEST_SIDE:
+        if box is not None and min(box[2:] - box[:2]) >= SMALLEST_SIDE:
             after = completed(after, number, box, answers(model, picture.image, box))
             after = sharpened(picture.image, after, number, box)
     return picture.label, after

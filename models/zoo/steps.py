@@ -34,7 +34,7 @@ class Sampling:
     near_truth: int = 3  # boxes near everybody's true one that join the proposals ...
     near_jitter: float = 0.12  # ... and their sides' deviation from it
     roi_samples: int = 2  # per bin side where inference adapts to the RoI (up to 4): same means, a fraction of the time
-    people: int = 20  # RoIs per batch for the DensePose head
+    people: int = 20  # RoIs per batch for the DensePose head, at most; one of each person
     jitter: float = 0.05  # their sides' deviation from the true box, as detected boxes deviate
 
 
@@ -123,8 +123,6 @@ def _densepose_terms(model: ParsingRCNN, batch: Batch, sampling: Sampling, trunk
     if not len(boxes):
         return {name: trunk.features[0].sum() * 0.0 for name in ("coarse", "fine", "u", "v")}
     chosen = torch.randperm(len(boxes))[: sampling.people]
-    if len(chosen) < sampling.people:  # few people: look at them in several boxes
-        chosen = torch.cat([chosen, torch.randint(len(boxes), (sampling.people - len(chosen),))])
     chosen = chosen.to(boxes.device)
     scenes, boxes, ids, uv_weight = scenes[chosen], boxes[chosen], ids[chosen], uv_weight[chosen]
     rois = targets.jitter(box_code.widened(boxes, model.config.densepose.margin), sampling.jitter, height, width)

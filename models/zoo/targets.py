@@ -96,7 +96,7 @@ def jitter(boxes: Tensor, sigma: float, height: int, width: int) -> Tensor:
 
 @dataclass
 class DensePoseTargets:
-    """Per RoI on a grid of S x S cells: ``part`` (R, S, S) long, 0..24 or `IGNORE`; ``u``, ``v`` (R, S, S) in 0..1."""
+    """Per RoI on a grid of S x S cells: ``part`` (R, S, S) long, 0..24, `BODY` or `IGNORE`; ``u``, ``v`` (R, S, S) in 0..1."""
 
     part: Tensor
     u: Tensor

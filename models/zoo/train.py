@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
 import os
 import signal
 import sys
@@ -27,6 +26,7 @@ from .config import CONFIGS, get_config
 from .data import CALM, LIVELY, Collection, DataError, SceneBatches, batches
 from .frozen import depthwise_by_loops, fold_batch_norm, freeze_stages, pointwise_by_onednn
 from .muon import Muon, is_matrix
+from .negatives import NegativesError
 from .network import ParsingRCNN
 from .parallel import Team, train_together
 from .steps import Sampling, loss_terms
@@ -35,9 +35,12 @@ EXAMPLE = """example:
   python -m zoo.train --photos DATA/photos --backgrounds DATA/backgrounds --synthetic DATA/synthetic \\
       --out runs/default --hours 8
 
-Two CPU cores do some 4000 steps of 8 scenes an hour (--processes 2 --threads 1). With --hours the learning rate falls
-to its end just when the time is over, however fast the machine is; with --steps after that many steps. To train longer,
-give a larger number and start again, or begin a new run with --init runs/default/last.pt.
+Two CPU cores do some 4000 steps of 8 scenes an hour (--processes 2 --threads 1). The rate is constant after the warm-up,
+and the run goes on until it is stopped, or until --hours or --steps are over; started again, it goes on with scenes that it
+has not drawn. For a release, let the rate fall in a copy of the run:
+
+  cp -r runs/default runs/release
+  python -m zoo.train ... --out runs/release --fall 600
 """
 
 
@@ -48,13 +51,14 @@ class Options:
     config: str = "default"
     steps: int = 0
     hours: float = 0.0
+    fall: int = 0
     batch_size: int = 8
     lr: float = 1e-3
     backbone_lr: float = 3e-4
     warmup: int = 300
     weight_decay: float = 0.02
     clip: float = 10.0
-    ema: float = 0.998
+    ema: float = 0.999
     grow: bool = False
     freeze: int = 2
     people: int = 20
@@ -74,6 +78,8 @@ class Trainer:
         self.path = out / "last.pt"
         self.model = ParsingRCNN(get_config(options.config)).to(device)
         self.step = 0
+        self.drawn = 0  # batches that the team has learned from: the number of the next one
+        self.falls_from = 0  # step from which the rate falls, where it does
         self.seconds = 0.0  # of training so far, over all starts
         self.skipped = 0  # steps in a row without finite gradients
         self.stopped = False  # somebody in the team was asked to stop
@@ -81,7 +87,9 @@ class Trainer:
     def begin(self, init: Path | None) -> None:
         """From a checkpoint's weights, or from ImageNet's where the backbone has them."""
         if init is not None:
-            state = checkpoint.read(init)["model"]
+            contents = checkpoint.read(init)
+            self.drawn = contents.get("drawn", 0)
+            state = checkpoint.state_for(contents, self.model.config)
             if self.options.grow:
                 state = self.model.state_dict() | state
             try:
@@ -109,6 +117,8 @@ class Trainer:
         for group, rate in zip(self.groups, rates):
             group["peak"] = rate
         self.step, self.seconds = saved["step"], saved["seconds"]
+        self.drawn = saved["drawn"]
+        self.falls_from = saved["falls_from"] or self.step
 
     def _prepare(self) -> None:
         self.model = self.model.to(memory_format=torch.channels_last)
@@ -153,7 +163,9 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """0..1 of the planned steps or hours, whichever is further."""
+        """0..1 of the planned steps or hours, whichever is further; 0 where there is no plan."""
+        if self.options.fall:
+            return min((self.step - self.falls_from) / self.options.fall, 1.0)
         by_steps = self.step / self.options.steps if self.options.steps else 0.0
         by_time = self.seconds / (self.options.hours * 3600) if self.options.hours else 0.0
         return min(max(by_steps, by_time), 1.0)
@@ -162,9 +174,9 @@ class Trainer:
         """One update by the whole team; returns the loss terms and the gradient's norm. ``stop`` is told to the others."""
         begun = time.monotonic()
         options = self.options
-        draw = self.step * self.team.size + self.team.rank
+        draw = self.drawn + self.team.rank
         torch.manual_seed(options.seed * 1_000_003 + draw)  # a resumed run draws what the whole run would have
-        factor = rate_factor(self.step, self.progress, options.warmup)
+        factor = rate_factor(self.step, self.progress if options.fall else 0.0, options.warmup)
         for group in self.groups:
             group["lr"] = group["peak"] * factor
         self.model.train()
@@ -189,6 +201,7 @@ class Trainer:
             if self.skipped == 20:
                 raise FloatingPointError("no finite gradient for 20 steps; lower --lr or start from an earlier checkpoint")
         self.step += 1
+        self.drawn += self.team.size
         return {"loss": loss.detach(), **{k: v.detach() for k, v in terms.items()}, "gradient": norm}
 
     @torch.no_grad()
@@ -206,15 +219,16 @@ class Trainer:
             raw=self.model.state_dict(),
             optimizers=[optimizer.state_dict() for optimizer in self.optimizers],
             step=self.step,
+            drawn=self.drawn,
+            falls_from=self.falls_from if self.options.fall else 0,
             seconds=self.seconds,
             batch_size=self.options.batch_size,
         )
 
 
-def rate_factor(step: int, progress: float, warmup: int) -> float:
-    """Learning rate as a share of its peak: linear warm-up, then half a cosine down to 1 %."""
-    cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
-    return cosine * min(1.0, (step + 1) / max(warmup, 1))
+def rate_factor(step: int, fallen: float, warmup: int) -> float:
+    """Learning rate as a share of its peak: linear warm-up, then constant; ``fallen``, 0..1, of the way down to 1 %."""
+    return (1.0 - 0.99 * fallen) * min(1.0, (step + 1) / max(warmup, 1))
 
 
 class Report:
@@ -239,7 +253,7 @@ class Report:
         means = {name: round(value / self.count, 4) for name, value in self.sums.items()}
         left = trainer.seconds / trainer.progress * (1 - trainer.progress) if trainer.progress else 0.0
         rate = self.count * options.batch_size / elapsed
-        factor = rate_factor(trainer.step, trainer.progress, options.warmup)
+        factor = rate_factor(trainer.step, trainer.progress if options.fall else 0.0, options.warmup)
         line = {
             "step": trainer.step, "hours": round(trainer.seconds / 3600, 3), **means,
             "lr": round(options.lr * factor, 7), "scenes_per_s": round(rate, 2), "eta_minutes": round(left / 60, 1),
@@ -271,7 +285,7 @@ def run(
     report = Report(out)
     saved = time.monotonic()
     dataset = SceneBatches(collection, options.batch_size // team.size, options.seed)
-    first = trainer.step * team.size + team.rank
+    first = trainer.drawn + team.rank
     for batch in batches(dataset, range(first, 1 << 40, team.size), options.workers):
         if trainer.progress >= 1.0 or trainer.stopped:
             break
@@ -316,6 +330,9 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--backgrounds", nargs="*", default=[], metavar="DIR", help="folders of pictures without people")
     data.add_argument("--synthetic-share", type=float, default=0.5, metavar="X", help="share of rendered pictures (0.5)")
     data.add_argument(
+        "--negatives", nargs="*", default=[], metavar="DIR", help="the same with an index (zoo/negatives.py): what is taken for people"
+    )
+    data.add_argument(
         "--calm", action="store_true", help="fewer mosaics, pasted people, things and new clothes, for the last part of a run"
     )
     plan = parser.add_argument_group("plan")
@@ -325,8 +342,9 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument(
         "--grow", action="store_true", help="blocks that --init's file lacks begin as they are drawn (residual ones as identities)"
     )
-    plan.add_argument("--hours", type=float, default=0.0, help="training time in all, interruptions not counted")
-    plan.add_argument("--steps", type=int, default=0, help="steps in all")
+    plan.add_argument("--hours", type=float, default=0.0, help="training time in all, interruptions not counted (no end)")
+    plan.add_argument("--steps", type=int, default=0, help="steps in all (no end)")
+    plan.add_argument("--fall", type=int, default=0, metavar="STEPS", help="let the rate fall to 1 %% in so many further steps, and end")
     plan.add_argument("--batch-size", type=int, default=None, help="scenes per step (8 on a CPU, 32 on a GPU)")
     plan.add_argument("--people", type=int, default=None, help="DensePose RoIs per step (2.5 per scene)")
     plan.add_argument("--seed", type=int, default=default.seed)
@@ -355,8 +373,6 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(arguments)
-    if not (args.hours or args.steps):
-        parser.error("say how long to train: --hours or --steps")
     args.batch_size = args.batch_size or (32 if torch.cuda.is_available() else 8)
     args.people = args.people or max(1, round(2.5 * args.batch_size))
     if args.batch_size % args.processes or args.people < args.processes:
@@ -379,15 +395,16 @@ def _work(args: argparse.Namespace, team: Team) -> int:
             args.backgrounds,
             synthetic_share=args.synthetic_share,
             scenery=CALM if args.calm else LIVELY,
+            negative_folders=args.negatives,
         )
         if team.rank == 0:
             print(
                 f"{len(collection.photos)} photos, {len(collection.synthetic)} synthetic pictures, "
-                f"{len(collection.backgrounds)} backgrounds; {options} on {team.size} x {device}",
+                f"{len(collection.backgrounds)} backgrounds, {len(collection.negatives)} negatives; {options} on {team.size} x {device}",
                 flush=True,
             )
         run(options, collection, args.out, device, args.init, team)
-    except (DataError, checkpoint.CheckpointError, FloatingPointError, RuntimeError, OSError) as error:
+    except (DataError, NegativesError, checkpoint.CheckpointError, FloatingPointError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

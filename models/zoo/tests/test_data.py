@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from zoo import augment, data
-from zoo.augment import IGNORE, SOMEBODY, UNKNOWN
+from zoo.augment import BODY, IGNORE, SOMEBODY, UNKNOWN, photograph
 
 
 def random_label(rng, size=(40, 30)):
@@ -178,6 +178,89 @@ def test_shards_are_found_while_running(tmp_path):
         index.write('{"file": "half a li')
     collection.refresh()
     assert [entry.image.name for entry in collection.synthetic] == ["a.jpg", "b.jpg"]
+
+
+def test_every_loader_finds_new_shards_whatever_numbers_it_gets(tmp_path, monkeypatch):
+    """Of two processes one is only asked for odd numbers."""
+    dataset = data.SceneBatches(data.Collection([write_picture(tmp_path)]), 1, 0, shapes=[(32, 32)], refresh_every=3)
+    refreshed = []
+    monkeypatch.setattr(dataset.collection, "refresh", lambda: refreshed.append(True))
+    for number in range(1, 15, 2):
+        dataset[number]
+    assert len(refreshed) == 3
+
+
+def outlines_only(folder, **changes):
+    """`write_picture` with a ``person`` map instead of parts: somebody in rows 10..110, columns 20..58, a soft edge to column 60."""
+    person = np.zeros((120, 80), np.uint8)
+    person[10:110, 20:58], person[10:110, 58:60] = 1, 255
+    cv2.imwrite(str(folder / "a.person.png"), person)
+    return write_picture(folder, iuv=None, person="a.person.png", facing=["back"], **changes)
+
+
+def test_outlines_without_parts_are_labels(tmp_path):
+    picture = data.load(data.read_index(outlines_only(tmp_path, ignore_boxes=[[50, 100, 80, 120]]))[0])
+    label = picture.label
+    assert label[50, 30].tolist() == [BODY, 0, 0, 1]
+    assert (label[50, 59, 0], label[50, 59, 3]) == (IGNORE, UNKNOWN)
+    assert (label[105, 59, 0], label[105, 59, 3]) == (IGNORE, SOMEBODY)
+    assert label[50, 10].tolist() == [0, 0, 0, 0]
+    assert data.person_box(label, 1).tolist() == [20, 10, 58, 110]
+    mirrored = augment.mirror_label(label)
+    assert mirrored[50, 80 - 1 - 30].tolist() == [BODY, 0, 0, 1]
+
+
+def test_rare_views_of_many_people_are_drawn_more_often(tmp_path):
+    weights = []
+    for number, changes in enumerate(({"facing": ["front"]}, {"facing": ["front", "back"]}, {"facing": ["side"], "headless": [True]})):
+        write_picture(tmp_path, str(number), **changes)
+        weights.append(data.read_index(tmp_path)[-1].weight)
+    assert weights == [1.0, 2.0, 4.0]
+    write_picture(tmp_path, "h", facing=["front"], mask="human")
+    assert data.read_index(tmp_path)[-1].weight == 1.5
+
+
+def negatives_folder(folder):
+    """Two green pictures of things, one of them of a category that is kept out of training (red)."""
+    folder.mkdir()
+    for name, category, colour in (("cup", "cup", (0, 200, 0)), ("lamp", "lamp", (0, 0, 200))):
+        cv2.imwrite(str(folder / f"{name}.png"), np.full((60, 60, 3), colour, np.uint8))
+        with (folder / "index.jsonl").open("a") as index:
+            index.write(json.dumps({"file": f"{name}.png", "category": category}) + "\n")
+    return folder
+
+
+def test_scenes_without_people_show_negatives_that_are_not_held_out(tmp_path, monkeypatch):
+    folder = negatives_folder(tmp_path / "negatives")
+    (tmp_path / "photos").mkdir()
+    scenery = data.Scenery(empty=1.0, furnished=0.0, hidden=0.0)
+    collection = data.Collection([write_picture(tmp_path / "photos")], negative_folders=[folder], scenery=scenery)
+    monkeypatch.setattr(augment, "photograph", lambda image, rng, flawed=False: image)
+    for seed in range(30):
+        scene = data.compose(collection, (96, 128), np.random.default_rng(seed))
+        assert not len(scene.boxes) and not scene.label.any()
+        assert (scene.image == (0, 200, 0)).all(), "cups, no lamps"
+    lively = data.Collection([tmp_path / "photos"], negative_folders=[folder])
+    empty = [not len(data.compose(lively, (96, 128), np.random.default_rng(seed)).boxes) for seed in range(100)]
+    assert 20 <= sum(empty) <= 50  # 30 %, and scenes in which people are too small or hidden
+
+
+def test_renders_get_no_second_camera(tmp_path, monkeypatch):
+    flaws = []
+    monkeypatch.setattr(augment, "photograph", lambda image, rng, flawed=False: flaws.append(flawed) or image)
+    still = {name: 0.0 for name in ("dressed", "mosaic", "pasted", "furnished", "hidden")}
+    for kind in ("synthetic", "other"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        collection = data.Collection([write_picture(folder, source=kind)], scenery=data.Scenery(**still))
+        for seed in range(5):
+            data.compose(collection, (96, 128), np.random.default_rng(seed))
+    assert all(flaws[:4]) and not any(flaws[5:])
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    for seed in range(20):  # tone changes every pixel alike, so equal ones stay equal
+        twice = np.hstack([image, image])
+        left, right = np.hsplit(photograph(twice, np.random.default_rng(seed), flawed=True), 2)
+        assert np.array_equal(left, right)
 
 
 def test_errors_name_the_file(tmp_path):

@@ -5,7 +5,7 @@ import math
 import torch
 
 from zoo import losses
-from zoo.augment import IGNORE, MIRRORED_PARTS
+from zoo.augment import BODY, IGNORE, MIRRORED_PARTS
 from zoo.targets import DensePoseTargets
 
 
@@ -36,6 +36,22 @@ def test_gradients_reach_known_cells_and_the_true_part_only():
     assert u[:, 5, :2].all()
     u[:, 5, :2] = 0
     assert not u.any()
+
+
+def test_a_body_of_unknown_part_is_any_part_but_background():
+    truth, maps = densepose_case()
+    truth.part[0, :2] = BODY
+    maps[1].data[:, 7] = 50.0  # sure of some part, whichever that is
+    terms = losses.densepose_losses(*maps, truth, torch.ones(1))
+    assert truth.coarse(2)[0, :2].eq(1).all() and truth.coarse(15)[0, :2].eq(IGNORE).all()
+    assert terms["u"] == 0 and terms["v"] == 0
+    one = losses._fine_loss(maps[1], truth.part)[0]
+    assert one[:2].abs().max() < 1e-5 and not one[3].any()
+    maps[1].data[:] = 0.0
+    assert torch.allclose(losses._fine_loss(maps[1], truth.part)[0, :2], torch.tensor(math.log(25 / 24)))
+    losses.total(losses.densepose_losses(*maps, truth, torch.ones(1))).backward()
+    gradient = maps[1].grad[0, :, 0, 0]
+    assert gradient[0] > 0 and (gradient[1:] < 0).all()
 
 
 def test_uv_weight_scales_the_coordinates_only():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from zoo import checkpoint, data, train
+from zoo import checkpoint, data, targets, train
 from zoo.config import CONFIGS, get_config
 from zoo.frozen import fold_batch_norm, freeze_stages, pointwise_by_onednn
 from zoo.network import ParsingRCNN
@@ -115,6 +115,20 @@ def test_scenes_without_people_train_the_detector(collection):
     assert terms["rpn_objectness"] > 0 and terms["fine"] == 0
 
 
+def test_everybody_gives_one_densepose_region_a_step(tmp_path, monkeypatch):
+    """Repeats of a person in a step cost as much as others and teach nothing new."""
+    canvas = data.Canvas.over(np.zeros((96, 96, 3), np.uint8))
+    person = data.Picture(np.zeros((40, 20, 3), np.uint8), np.full((40, 20, 4), (2, 9, 9, 1), np.uint8), 1, 1.0)
+    for x in (0, 50):
+        canvas.place(person, np.array([[1.0, 0, 5], [0, 1, 5]]), (x, 0, x + 40, 60))
+    seen = []
+    monkeypatch.setattr("zoo.steps.targets.densepose_targets", lambda labels, scenes, *rest, real=targets.densepose_targets: seen.append(len(scenes)) or real(labels, scenes, *rest))
+    model, batch = ParsingRCNN(get_config("tiny")).train(), data.collate([canvas.finish()])
+    for people in (8, 1):
+        loss_terms(model, batch, Sampling(people=people))
+    assert seen == [2, 1]
+
+
 def test_folding_frozen_norms_changes_nothing():
     torch.manual_seed(0)
     model = ParsingRCNN(get_config("tiny")).eval()
@@ -146,19 +160,48 @@ def test_frozen_stages_get_no_gradient():
     assert all(p.requires_grad for p in bottom_up.blocks[2:].parameters())
 
 
-def test_learning_rate_rises_then_falls():
+def test_learning_rate_rises_and_stays_and_falls_for_a_release():
     assert train.rate_factor(0, 0.0, 100) == pytest.approx(0.01)
-    assert train.rate_factor(200, 0.0, 100) == 1.0
+    assert train.rate_factor(200, 0.0, 100) == train.rate_factor(10**6, 0.0, 100) == 1.0
     assert train.rate_factor(200, 0.5, 100) == pytest.approx(0.505)
     assert train.rate_factor(200, 1.0, 100) == pytest.approx(0.01)
+
+
+def test_a_release_falls_from_where_the_run_was_however_often_it_is_interrupted(collection, tmp_path):
+    cpu, folder = torch.device("cpu"), tmp_path / "run"
+    train.run(options(steps=3), collection, folder, cpu, start(tmp_path))
+    trainer = train.Trainer(options(fall=4), folder, cpu)
+    trainer.resume()
+    batch = data.SceneBatches(collection, 2, 0)[3]
+    trainer.train_step(batch)
+    assert trainer.progress == 0.25
+    trainer.save()
+    finished = train.run(options(fall=4), collection, folder, cpu)
+    assert finished.step == 7
+    assert [group["lr"] / group["peak"] for group in finished.groups] == pytest.approx([1 - 0.99 * 0.75] * len(finished.groups))
+
+
+def test_no_scene_is_drawn_twice_by_a_restart_or_by_two_processes(collection, tmp_path, monkeypatch):
+    cpu, drawn = torch.device("cpu"), []
+    monkeypatch.setattr(data.SceneBatches, "__getitem__", lambda self, i, real=data.SceneBatches.__getitem__: drawn.append(i) or real(self, i))
+    train.run(options(steps=2), collection, tmp_path / "run", cpu, start(tmp_path))
+    train.run(options(steps=5), collection, tmp_path / "run", cpu)
+    train.run(options(steps=2), collection, tmp_path / "next", cpu, tmp_path / "run" / "last.pt")
+    # Each run asks for one batch more than it learns from, which is the next one's first.
+    assert drawn == [0, 1, 2, 2, 3, 4, 5, 5, 6, 7]
+    pair = train.Trainer(options(), tmp_path / "pair", cpu, train.Team(rank=1, size=2))
+    assert pair.drawn + pair.team.rank == 1
+    monkeypatch.setattr(train.Team, "average", lambda self, parameters, numbers: numbers)
+    monkeypatch.setattr(train.Team, "share", lambda self, model: None)
+    pair.begin(None)
+    pair.train_step(data.SceneBatches(collection, 2, 0)[1])
+    assert pair.drawn == 2
 
 
 def test_command_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         train.main(["--help"])
     assert stop.value.code == 0 and "example:" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        train.main(["--out", str(tmp_path)])  # no duration
     assert train.main(["--photos", str(tmp_path / "none"), "--out", str(tmp_path / "run"), "--steps", "1"]) == 1
     assert "index.jsonl" in capsys.readouterr().err
 

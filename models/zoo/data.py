@@ -91,6 +91,7 @@ class Entry:
     weight: float  # relative frequency in training
     front: bool = False  # the one person is known to be seen from the front
     teacher_uv: bool = False  # U, V have the teacher's faults
+    by_hand: bool = False  # people drew the outlines
 
 
 @dataclass
@@ -156,6 +157,7 @@ def read_index(folder: str | Path, split: str | None = None) -> list[Entry]:
                 split=record.get("split", "train"),
                 weight=_weight(record),
                 front=record.get("facing") == "front" and len(record["boxes"]) == 1,
+                by_hand=record.get("mask") == "human",
                 teacher_uv=record.get("source") != "synthetic" and not record.get("corrected", False),
             )
         except (ValueError, KeyError, TypeError) as error:

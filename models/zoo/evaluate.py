@@ -1,15 +1,19 @@
 """Measures a network on labelled pictures, prints a table and writes a report with contact sheets.
 
-    python -m zoo.evaluate CHECKPOINT_OR_MODEL_DIR --photos DIR --synthetic DIR --pairs DIR --body DIR --out DIR
+    python -m zoo.evaluate CHECKPOINT_OR_MODEL_DIR --photos DIR --people DIR --synthetic DIR --negatives DIR --body DIR --out DIR
+    python -m zoo.evaluate NEW --against OLD ...
 
 Sets, any of which may be left out:
 
 * photos: a data folder (`zoo.data`); its pictures of split `val`. Labels are a teacher's: agreement, not truth.
 * synthetic: the same with exact labels; where no picture has split `val`, all of the folder.
+* people: a data folder with outlines (``person``), by hand in part; its pictures of split `val`. Who is found (`zoo.finding`).
+* negatives: pictures without anybody (`zoo.negatives`), of the categories that are kept out of training: false people.
 * pairs: NAME.png or NAME.jpg with NAME_IUV.png, the official DensePose model's output (OpenCV's channels are I, U, V).
   These maps do not tell people apart, so only whole pictures are judged.
 
-`zoo.metrics` defines the figures. With --out: report.json, report.md, and for each set a sheet of its worst and best
+`zoo.metrics` defines the figures. Those of --against's network (or the report.json of its evaluation on the same pictures)
+are compared picture by picture: a difference whose bootstrap interval (`zoo.paired`) holds zero is none. With --out: report.json, report.md, and for each set a sheet of its worst and best
 pictures: picture | truth | prediction.
 """
 
@@ -28,13 +32,14 @@ import cv2
 import numpy as np
 import torch
 
-from zoo import checkpoint, contact_sheet, data, inference, markdown
+from zoo import checkpoint, contact_sheet, data, finding, inference, markdown, negatives, paired
 from zoo.config import CONFIGS
 from zoo.export import add_inference_arguments, tuned
 from zoo.exported import ExportedModel, ModelError
 from zoo.geodesic import Surface, SurfaceError
 from zoo.inference import Person
-from zoo.metrics import PictureResult, Truth, evaluate_picture, summarise
+from zoo.metrics import FIGURES, PictureResult, Truth, evaluate_picture, summarise
+from zoo.paired import Row
 from zoo.pictures import write_picture
 
 # Whatever finds people in a uint8 RGB picture (h, w, 3): a network here, or results of another programme.
@@ -44,6 +49,9 @@ Predictor = Callable[[np.ndarray], list[Person]]
 # MobileNetV1 x0.75, picture at 513 px), and what is wanted.
 BAR = {"iou": 0.81, "agreement": 0.76, "du": 0.094, "dv": 0.103, "ap": 0.68}
 TARGET = {"iou": 0.88, "agreement": 0.86, "du": 0.06, "dv": 0.06, "ap": 0.80}
+
+LESS_IS_BETTER = ("mean abs. dU", "mean abs. dV", "left/right confused", "torso front/back confused", "wrong per picture")
+LESS_IS_BETTER += finding.LESS_IS_BETTER
 
 _FIGURE_NAMES = {
     "found": "found",
@@ -71,6 +79,7 @@ class Example:
     name: str
     rgb: np.ndarray
     truth: Truth
+    by_hand: bool = False  # whether people drew the outlines
 
 
 @dataclass
@@ -114,7 +123,16 @@ def folder_examples(folder: str | Path, limit: int = 0) -> Iterator[Example]:
     for entry in spread(entries, limit):
         picture = data.load(entry)
         boxes, ignored = (np.array(b, np.float64).reshape(-1, 4) for b in (entry.boxes, entry.ignore_boxes))
-        yield Example(entry.image.stem, picture.image, Truth(picture.label, boxes, ignored, entry.complete))
+        truth = Truth(picture.label, boxes, ignored, entry.complete)
+        yield Example(entry.image.stem, picture.image, truth, by_hand=entry.by_hand)
+
+
+def negative_examples(folder: str | Path, limit: int = 0) -> Iterator[Example]:
+    """Held-out pictures without anybody."""
+    for path in spread(negatives.read_index(folder, "val"), limit):
+        rgb = cv2.cvtColor(_read(path), cv2.COLOR_BGR2RGB)
+        nobody = np.zeros((*rgb.shape[:2], 4), np.uint8)
+        yield Example(path.stem, rgb, Truth(nobody, np.zeros((0, 4)), np.zeros((0, 4))))
 
 
 def pair_examples(folder: str | Path, limit: int = 0) -> Iterator[Example]:
@@ -137,7 +155,7 @@ def pair_examples(folder: str | Path, limit: int = 0) -> Iterator[Example]:
 
 
 def add_set_arguments(parser: argparse.ArgumentParser) -> None:
-    """--photos, --synthetic and --pairs: the sets of pictures with labels."""
+    """--photos, --synthetic and --pairs: the sets of pictures with maps."""
     parser.add_argument("--photos", help="data folder with split val")
     parser.add_argument("--synthetic", help="data folder (one shard) of rendered people")
     parser.add_argument("--pairs", help="folder of pictures with the official model's output")
@@ -146,6 +164,12 @@ def add_set_arguments(parser: argparse.ArgumentParser) -> None:
 def given_sets(arguments: argparse.Namespace) -> dict[str, Callable[..., Iterator[Example]]]:
     """Readers of those sets that the command line names, by name; each may be given a limit."""
     readers = {"photos": folder_examples, "synthetic": folder_examples, "pairs": pair_examples}
+    return {name: partial(read, folder) for name, read in readers.items() if (folder := getattr(arguments, name))}
+
+
+def _finding_sets(arguments: argparse.Namespace) -> dict[str, Callable[..., Iterator[Example]]]:
+    """Readers of the sets that tell who is found and who is not there."""
+    readers = {"people": folder_examples, "negatives": negative_examples}
     return {name: partial(read, folder) for name, read in readers.items() if (folder := getattr(arguments, name))}
 
 
@@ -170,6 +194,77 @@ def judge(
             print(f"\r{name}: {len(judged)} pictures", end="", file=sys.stderr, flush=True)
     print(f"\r{name}: {len(judged)} pictures, {seconds:.0f} s of prediction", file=sys.stderr)
     return judged, seconds / max(len(judged), 1)
+
+
+Rows = dict[str, list[Row]]
+
+
+def find(predict: Predictor, examples: Iterator[Example], score: float, name: str) -> tuple[Rows, list[Judged], float]:
+    """Who is found in every example, and who is not there; also the pictures, and the mean seconds of a prediction."""
+    rows, judged, seconds = {}, [], 0.0
+    for example in examples:
+        start = time.perf_counter()
+        people = predict(example.rgb)
+        seconds += time.perf_counter() - start
+        shown = [person for person in people if person.score >= score]
+        truth = example.truth
+        if len(truth.boxes):
+            found = finding.people_rows(truth.label[..., 3], truth.boxes, shown, example.by_hand)
+        else:
+            found = finding.nobody_rows(shown)
+        for figure, row in found.items():
+            rows.setdefault(figure, []).append(row)
+        judged.append(Judged(example, people, found))
+        if sys.stderr.isatty() or len(judged) % 64 == 0:
+            print(f"\r{name}: {len(judged)} pictures", end="", file=sys.stderr, flush=True)
+    print(f"\r{name}: {len(judged)} pictures, {seconds:.0f} s of prediction", file=sys.stderr)
+    return rows, judged, seconds / max(len(judged), 1)
+
+
+def rows_of(results: Sequence[PictureResult]) -> Rows:
+    """Rows of the figures of people, or of whole pictures where people are not told apart."""
+    rows: Rows = {}
+    for result in results:
+        judged = result.people or [result.whole]
+        found = {_FIGURE_NAMES[name]: paired.mean_row([getattr(one, name) for one in judged]) for name in FIGURES if name != "gpsm_part"}
+        if result.box.similarity.shape[1]:
+            found |= {"found": Row(result.found, len(result.people)), "wrong per picture": Row(result.extra, 1.0)}
+        for figure, row in found.items():
+            rows.setdefault(figure, []).append(row)
+    return rows
+
+
+def finding_sheet(judged: list[Judged], score: float, most: int = 40) -> np.ndarray:
+    """Contact sheet: pictures with false or missed people first, then evenly spread over the others."""
+
+    def faults(case: Judged) -> float:
+        missed = case.result.get("found, all", Row(0, 0))
+        false = case.result.get("false per picture") or case.result["false per 100 pictures"]
+        return missed.under - missed.over + 2 * false.over
+
+    ranked = sorted(judged, key=faults, reverse=True)
+    ranked = ranked[: most // 2] + spread(ranked[most // 2 :], most - most // 2)
+    rows = []
+    for case in ranked:
+        shown = [person for person in case.predicted if person.score >= score]
+        scores = ", ".join(f"{person.score:.2f}" for person in shown[:6])
+        caption = f"{case.example.name[:26]}\nscores {scores or '-'}"
+        rows.append(contact_sheet.Row(caption, [contact_sheet.draw_boxes(case.example.rgb, shown), contact_sheet.paint(case.example.rgb, shown)]))
+    return contact_sheet.sheet(rows, title="picture | prediction, most faults first, from the middle on evenly spread")
+
+
+def comparison(rows: dict[str, Rows], others: dict[str, Rows] | None) -> str:
+    """Every set's figures with 95 % intervals; with ``others``, another network's rows, also the paired differences. Markdown."""
+    lines = []
+    for name, figures in rows.items():
+        if others is None:
+            lines += [[f"{name}: {figure}", str(paired.interval(found))] for figure, found in figures.items()]
+            continue
+        for figure, result in paired.differences(figures, others.get(name, {}), LESS_IS_BETTER).items():
+            cells = [str(result.first), str(result.second), str(result.change), result.verdict]
+            lines.append([f"{name}: {figure}", *cells])
+    head = ["figure", "value [95 % interval]"] if others is None else ["figure", "this", "against", "difference", "verdict"]
+    return markdown.table(head, lines)
 
 
 def worst_and_best(judged: list[Judged], score: float, worst: int = 8, middle: int = 4, best: int = 4) -> np.ndarray:
@@ -256,7 +351,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a checkpoint (zoo.train) or an exported model directory (zoo.export)")
     parser.add_argument("--config", choices=CONFIGS, help="the network, where the checkpoint does not say")
+    parser.add_argument("--against", metavar="MODEL", help="another network, or the report.json of its evaluation, to compare with")
     add_set_arguments(parser)
+    parser.add_argument("--people", help="data folder with outlines and split val")
+    parser.add_argument("--negatives", help="folder of pictures without people, with an index")
     parser.add_argument("--body", help="folder with charts.npz and smpl2mh.npz; without it there are no GPS figures")
     parser.add_argument("--limit", type=int, default=64, help="pictures per set, evenly spread; 0 = all (default 64)")
     parser.add_argument("--score", type=float, default=0.5, help="people below it count for AP only (default 0.5)")
@@ -265,31 +363,33 @@ def main() -> None:
     parser.add_argument("--out", help="folder for report.json, report.md and contact sheets")
     add_inference_arguments(parser)
     arguments = parser.parse_args()
-    if not given_sets(arguments):
-        parser.error("nothing to evaluate on: give --photos, --synthetic or --pairs")
+    if not given_sets(arguments) and not _finding_sets(arguments):
+        parser.error("nothing to evaluate on: give --photos, --people, --synthetic, --negatives or --pairs")
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
     try:
         run(arguments)
-    except (checkpoint.CheckpointError, ModelError, SurfaceError, data.DataError, InputError, OSError) as error:
+    except (
+        checkpoint.CheckpointError, ModelError, SurfaceError, data.DataError, negatives.NegativesError, InputError, OSError
+    ) as error:  # fmt: skip
         sys.exit(f"error: {error}")
 
 
 def run(arguments: argparse.Namespace) -> dict:
     """Evaluates as the command line says; returns the contents of report.json."""
     start = time.perf_counter()
-    predict = predictor(arguments.model, arguments.config, arguments)
-    surface = Surface.load(arguments.body, arguments.cache) if arguments.body else None
+    other = None
+    if arguments.against and Path(arguments.against).suffix == ".json":
+        other = _read_report(Path(arguments.against))
     out = Path(arguments.out) if arguments.out else None
     if out:
         out.mkdir(parents=True, exist_ok=True)
-    sets = {}
-    for name, read in given_sets(arguments).items():
-        judged, seconds = judge(predict, read(arguments.limit), surface, arguments.score, name)
-        sets[name] = summarise([case.result for case in judged]) | {"seconds_per_picture": seconds}
-        if out:
-            picture = worst_and_best(judged, arguments.score)
-            write_picture(out / f"{name}.png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    surface = Surface.load(arguments.body, arguments.cache) if arguments.body else None
+    sets, rows, names = _evaluated(predictor(arguments.model, arguments.config, arguments), arguments, surface, out)
+    if arguments.against and other is None:
+        _, against, _ = _evaluated(predictor(arguments.against, None, arguments), arguments, surface, None)
+    else:
+        against = _paired_rows(other, names, arguments.against) if other else None
     report = {
         "model": Path(arguments.model).name,
         "score": arguments.score,
@@ -301,15 +401,59 @@ def run(arguments: argparse.Namespace) -> dict:
         "bar": BAR,
         "target": TARGET,
         "sets": sets,
+        "pictures": names,
+        "rows": rows,
         "seconds": time.perf_counter() - start,
     }
-    text = tables(sets)
+    text = f"{tables(sets)}\n" if sets else ""
+    text += comparison(rows, against) + "\n"
     print(text)
     print(f"{report['seconds']:.0f} s", file=sys.stderr)
     if out:
         (out / "report.json").write_text(json.dumps(_jsonable(report), indent=1) + "\n")
         (out / "report.md").write_text(f"# Evaluation of {report['model']}\n\n{text}")
     return report
+
+
+def _evaluated(
+    predict: Predictor, arguments: argparse.Namespace, surface: Surface | None, out: Path | None
+) -> tuple[dict[str, dict], dict[str, Rows], dict[str, list[str]]]:
+    """Figures of the sets with maps, rows and names of pictures of all sets; sheets go to ``out``."""
+    sets, rows, names = {}, {}, {}
+    for name, read in given_sets(arguments).items():
+        judged, seconds = judge(predict, read(arguments.limit), surface, arguments.score, name)
+        results = [case.result for case in judged]
+        sets[name] = summarise(results) | {"seconds_per_picture": seconds}
+        rows[name], names[name] = rows_of(results), [case.example.name for case in judged]
+        if out:
+            _write_sheet(out / f"{name}.png", worst_and_best(judged, arguments.score))
+    for name, read in _finding_sets(arguments).items():
+        rows[name], judged, _ = find(predict, read(arguments.limit), arguments.score, name)
+        names[name] = [case.example.name for case in judged]
+        if out:
+            _write_sheet(out / f"{name}.png", finding_sheet(judged, arguments.score))
+    return sets, rows, names
+
+
+def _write_sheet(path: Path, rgb: np.ndarray) -> None:
+    write_picture(path, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+
+
+def _read_report(path: Path) -> dict:
+    """An earlier evaluation's report.json."""
+    try:
+        report = json.loads(path.read_text())
+        return {key: report[key] for key in ("pictures", "rows")}
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path}: no report of an evaluation with rows to compare with ({error!r}); evaluate again") from error
+
+
+def _paired_rows(report: dict, names: dict[str, list[str]], path: str) -> dict[str, Rows]:
+    """The rows of a report on the same pictures."""
+    for name, pictures in names.items():
+        if report["pictures"].get(name) != pictures:
+            raise InputError(f"{path}: was made on other pictures of {name}; evaluate both with the same folders and --limit")
+    return {name: {figure: [Row(*row) for row in found] for figure, found in rows.items()} for name, rows in report["rows"].items()}
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo.augment import IGNORE, PARTS, SOMEBODY
+from zoo.augment import BODY, IGNORE, PARTS, SOMEBODY
 from zoo.geodesic import Surface
 from zoo.inference import Person
 
@@ -102,14 +102,15 @@ def compare(truth: np.ndarray, predicted: np.ndarray, surface: Surface | None = 
     iou = np.count_nonzero(both) / union if union else np.nan
 
     gps = gps_part = np.nan
-    if surface is not None and true.any():
-        points = np.flatnonzero(true)
+    if surface is not None and (true & (t[:, 0] != BODY)).any():
+        points = np.flatnonzero(true & (t[:, 0] != BODY))
         points = points[np.linspace(0, len(points) - 1, min(len(points), GPS_POINTS)).astype(int)]
         squared = surface.distance(t[points], p[points]) ** 2
         gps = float(np.exp(-squared / (2 * KAPPA**2)).mean())
         gps_part = float(np.exp(-squared / (2 * PART_KAPPA[t[points, 0]] ** 2)).mean())
 
-    a, b = t[both], p[both]
+    named = both & (t[:, 0] != BODY)
+    a, b = t[named], p[named]
     same = a[:, 0] == b[:, 0]
     error = np.abs(a[same, 1:].astype(np.float32) - b[same, 1:]) / 255.0
     limbs = (_SIDE[a[:, 0]] != 0) & (_SIDE[b[:, 0]] != 0)

@@ -115,7 +115,59 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     assert cv2.imread(str(out / "photos.png")) is not None and cv2.imread(str(out / "pairs.png")) is not None
 
 
-@pytest.mark.parametrize("folder", ["--photos", "--pairs"])
+def write_people(folder):
+    """One picture with an outline by hand, which fills 20, 10, 60, 110."""
+    folder.mkdir()
+    person = np.zeros((120, 80), np.uint8)
+    person[10:110, 20:60] = 1
+    cv2.imwrite(str(folder / "a.jpg"), np.full((120, 80, 3), 90, np.uint8))
+    cv2.imwrite(str(folder / "a.person.png"), person)
+    record = {"file": "a.jpg", "person": "a.person.png", "boxes": [[20, 10, 60, 110]], "complete": True, "mask": "human"}
+    (folder / "index.jsonl").write_text(json.dumps(record | {"split": "val"}) + "\n")
+    return folder
+
+
+def write_negatives(folder):
+    """Two pictures of lamps, which are held out, and one of a cup, which is not."""
+    folder.mkdir()
+    lines = []
+    for number, category in enumerate(("lamp", "cup", "lamp")):
+        cv2.imwrite(str(folder / f"{number}.jpg"), np.full((60, 60, 3), 90, np.uint8))
+        lines.append(json.dumps({"file": f"{number}.jpg", "category": category}) + "\n")
+    (folder / "index.jsonl").write_text("".join(lines))
+    return folder
+
+
+def test_two_networks_are_compared_picture_by_picture(tmp_path, monkeypatch, capsys):
+    """One sees the person of every picture, also where nobody is; the other nobody."""
+    people, negatives, out = write_people(tmp_path / "people"), write_negatives(tmp_path / "negatives"), tmp_path / "out"
+    everywhere = Person((20, 10, 60, 50), 0.9, 20, 10, 40, 40, np.full((40, 40, 3), 2, np.uint8))
+    whole = Person((20, 10, 60, 110), 0.9, 20, 10, 40, 100, np.full((100, 40, 3), 2, np.uint8))
+    answers = {"sees": lambda rgb: [whole if len(rgb) == 120 else everywhere], "blind": lambda rgb: []}
+    monkeypatch.setattr(evaluate, "predictor", lambda source, config, arguments: answers[str(source)])
+    sets = ("--people", people, "--negatives", negatives)
+    run_main(monkeypatch, "blind", *sets, "--out", out)
+    text = capsys.readouterr().out
+    assert "| people: found, all" in text and "0.000 [0.000, 0.000]" in text
+    for against in ("blind", out / "report.json"):
+        run_main(monkeypatch, "sees", "--against", against, *sets)
+        lines = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in capsys.readouterr().out.splitlines() if ":" in line and line.startswith("| ")}
+        assert lines["people: found, all"] == ["1.000 [1.000, 1.000]", "0.000 [0.000, 0.000]", "1.000 [1.000, 1.000]", "better"]
+        assert lines["people: outline IoU"][0] == "1.000 [1.000, 1.000]"
+        assert lines["people: false per picture"][3] == "none"
+        assert lines["negatives: false per 100 pictures"][0] == "100.000 [100.000, 100.000]"
+        assert lines["negatives: pictures with a false person"][3] == "worse"
+    run_main(monkeypatch, "sees", *sets, "--out", out)
+    assert cv2.imread(str(out / "people.png")) is not None and cv2.imread(str(out / "negatives.png")) is not None
+    assert len(json.loads((out / "report.json").read_text())["pictures"]["negatives"]) == 2
+    with pytest.raises(SystemExit, match="other pictures of negatives"):
+        run_main(monkeypatch, "sees", "--against", out / "report.json", "--negatives", negatives, "--limit", 1)
+    (out / "report.json").write_text('{"sets": {}}')
+    with pytest.raises(SystemExit, match="report.json: no report.*evaluate again"):
+        run_main(monkeypatch, "sees", "--against", out / "report.json", *sets)
+
+
+@pytest.mark.parametrize("folder", ["--photos", "--pairs", "--people", "--negatives"])
 def test_missing_data_is_named(tmp_path, monkeypatch, folder):
     with pytest.raises(SystemExit, match="nowhere"):
         run_main(monkeypatch, TINY, folder, tmp_path / "nowhere")

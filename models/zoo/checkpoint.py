@@ -38,8 +38,16 @@ def save(path: str | os.PathLike, model: ParsingRCNN, **extra) -> None:
 def read(path: str | os.PathLike) -> dict:
     """The contents of a checkpoint: always with "model", the state dict; ours also with "config".
 
-    Published files hold either a state dict or a dict with "model": PyTorch's `.pth`, or `.pkl` with NumPy arrays.
+    Published files hold either a state dict or a dict with "model": PyTorch's `.pth`, or `.pkl` with NumPy arrays. Of a model
+    directory as `zoo.export` writes it the weights are read back (`zoo.onnx_weights`).
     """
+    if Path(path).is_dir():
+        from zoo import onnx_weights  # onnx takes long to import, and few need it
+
+        try:
+            return onnx_weights.read_checkpoint(path)
+        except onnx_weights.WeightsError as error:
+            raise CheckpointError(str(error)) from error
     try:
         if Path(path).suffix == ".pkl" and not zipfile.is_zipfile(path):
             contents = _read_arrays(Path(path))

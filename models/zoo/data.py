@@ -322,12 +322,13 @@ class Collection:
     """Labelled pictures of several folders, drawn by weight; picks up what is rendered while it is in use.
 
     ``photos``: folders; ``synthetic``: folder of folders (shards), each with its own index, may still be empty;
-    ``backgrounds``: folders of pictures without people, ``negatives``: the same with an index; ``synthetic_share``: how often a rendered picture is drawn
+    ``backgrounds``: folders of pictures without people, ``negative_folders``: the same with an index, ``cut_outs``: of things
+    (`zoo.cutouts`); ``synthetic_share``: how often a rendered picture is drawn
     when there are any; ``scenery``: what `compose` makes of them.
     """
 
     def __init__(
-        self, photos, synthetic=(), backgrounds=(), split="train", synthetic_share=0.5, scenery=LIVELY, negative_folders=()
+        self, photos, synthetic=(), backgrounds=(), split="train", synthetic_share=0.5, scenery=LIVELY, negative_folders=(), cut_outs=()
     ):
         self.split = split
         self.scenery = scenery
@@ -336,6 +337,7 @@ class Collection:
         self.photos = [entry for folder in photos for entry in read_index(folder, split)]
         self.backgrounds = sorted(p for root in backgrounds for p in Path(root).iterdir() if p.suffix in (".jpg", ".png"))
         self.negatives = [path for folder in negative_folders for path in negatives.read_index(folder, split)]
+        self.cut_outs = sorted(path for folder in cut_outs for path in Path(folder).glob("*.png"))
         self.synthetic: list[Entry] = []
         self._shards: dict[Path, tuple[int, list[Entry]]] = {}  # size of the index when it was read, its entries
         self.refresh()
@@ -394,6 +396,16 @@ class Collection:
         """One of the negatives, RGB (h, w, 3), whole."""
         return _read(self.negatives[rng.integers(len(self.negatives))], cv2.IMREAD_COLOR)[..., ::-1]
 
+    def cut_out(self, rng: np.random.Generator) -> np.ndarray | None:
+        """One of the things with its mask, RGB and 0 or 255 (h, w, 4); None where there are none."""
+        if not self.cut_outs:
+            return None
+        path = self.cut_outs[rng.integers(len(self.cut_outs))]
+        thing = _read(path, cv2.IMREAD_UNCHANGED)
+        if thing.ndim != 3 or thing.shape[2] != 4:
+            raise DataError(f"{path}: has no transparency; make it with zoo.cutouts")
+        return cv2.cvtColor(thing, cv2.COLOR_BGRA2RGBA)
+
 
 def _drawn(entries: list[Entry], cumulative: np.ndarray, rng: np.random.Generator) -> Entry:
     """One of the entries, by the running sum of their weights."""
@@ -426,7 +438,7 @@ def compose(collection: Collection, size: tuple[int, int], rng: np.random.Genera
     for share, behind in ((scenery.furnished, True), (scenery.hidden, False)):
         if rng.random() < share:
             for _ in range(int(rng.integers(1, 3))):
-                canvas.cover(*thing(collection.background(size, rng), rng), behind)
+                canvas.cover(*thing(collection.background(size, rng), rng, collection.cut_out(rng)), behind)
     scene = canvas.finish()
     scene.image = augment.photograph(scene.image, rng, flawed=bool(canvas.rendered) and all(canvas.rendered))
     return scene

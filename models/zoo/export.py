@@ -3,6 +3,7 @@
     python -m zoo.export CHECKPOINT --config NAME --out DIR
     python -m zoo.export --random --config NAME --out DIR
 
+With --half weights are stored in half precision (`zoo.half`): half the size, read by the plugin and by ONNX Runtime.
 The second form writes random weights, for tests of speed.
 
 The trunk takes (1,3,H,W) with symbolic H, W (multiples of 32), the heads (N,C,r,r) with symbolic N; `onnx_writer`
@@ -24,13 +25,15 @@ from torch import Tensor, nn
 from zoo import checkpoint
 from zoo.config import Config, get_config
 from zoo.exported import write_model
+from zoo.half import halved
 from zoo.network import ParsingRCNN
 from zoo.onnx_writer import ExportError, to_onnx
 from zoo.pooling import FEATURE_STRIDES
 from zoo.random_weights import random_network
 
 FORMAT_VERSION = 1
-TOLERANCE = 1e-4  # largest relative rms difference between ONNX Runtime and PyTorch
+TOLERANCE = 1e-4  # largest relative rms difference between ONNX Runtime and PyTorch, ...
+HALF_TOLERANCE = 4e-3  # ... and with weights in half precision, which are rounded by up to 1 in 2048 each
 
 FEATURES = ["p2", "p3", "p4", "p5"]
 LEVELS = [*FEATURES, "p6"]
@@ -84,13 +87,14 @@ class _Stage(NamedTuple):
     outputs: list[str]
     trials: list[dict[str, int]]  # values of the symbols to compare at
 
-    def onnx(self) -> bytes:
+    def onnx(self, half: bool = False) -> bytes:
         ranks = {name: 2 if name in BOX_OUTPUTS else 4 for name in self.outputs}
-        return to_onnx(self.module, self.input, self.shape, ranks).SerializeToString(deterministic=True)
+        model = to_onnx(self.module, self.input, self.shape, ranks, self.module.model)
+        return (halved(model) if half else model).SerializeToString(deterministic=True)
 
 
-def _verify(stage: _Stage, file: bytes) -> float:
-    """Largest relative rms difference between the file in ONNX Runtime and PyTorch; `ExportError` above tolerance."""
+def _verify(stage: _Stage, file: bytes, tolerance: float = TOLERANCE) -> float:
+    """Largest relative rms difference between the file in ONNX Runtime and PyTorch; `ExportError` above ``tolerance``."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # small inputs; a pool of spinning threads only gets in others' way
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
@@ -103,10 +107,10 @@ def _verify(stage: _Stage, file: bytes) -> float:
             if value.shape != tuple(reference.shape):
                 raise ExportError(f"{stage.name}: {output} is {value.shape}, PyTorch's is {tuple(reference.shape)}")
             difference = relative_rms(value, reference.numpy())
-            if not difference <= TOLERANCE:  # catches NaN, too
+            if not difference <= tolerance:  # catches NaN, too
                 raise ExportError(
                     f"{stage.name}: {output} differs from PyTorch by {difference:.1e} "
-                    f"(relative rms; at most {TOLERANCE:.0e})"
+                    f"(relative rms; at most {tolerance:.0e})"
                 )
             worst = max(worst, difference)
     return worst
@@ -193,11 +197,13 @@ def manifest(config: Config, outputs: list[str], provenance: dict, licence: str)
 
 
 @torch.no_grad()
-def export(model: ParsingRCNN, out: str | os.PathLike, provenance: dict | None = None, licence: str = "") -> dict:
+def export(
+    model: ParsingRCNN, out: str | os.PathLike, provenance: dict | None = None, licence: str = "", half: bool = False
+) -> dict:
     """Writes `model` to the folder `out` and returns the manifest.
 
-    `provenance` (free-form strings and numbers) and `licence` go into the manifest. Raises `ExportError` before
-    writing anything.
+    `provenance` (free-form strings and numbers) and `licence` go into the manifest; ``half`` stores weights in half
+    precision. Raises `ExportError` before writing anything.
     """
     config = model.config
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -214,8 +220,8 @@ def export(model: ParsingRCNN, out: str | os.PathLike, provenance: dict | None =
     ]
     files, differences = {}, []
     for stage in stages:
-        files[stage.name] = stage.onnx()
-        differences.append(_verify(stage, files[stage.name]))
+        files[stage.name] = stage.onnx(half)
+        differences.append(_verify(stage, files[stage.name], HALF_TOLERANCE if half else TOLERANCE))
 
     provenance = {
         "parameters": parameters,
@@ -252,6 +258,7 @@ def main() -> None:
     parser.add_argument(
         "--provenance", action="append", default=[], metavar="KEY=VALUE", help="for the manifest; may be repeated"
     )
+    parser.add_argument("--half", action="store_true", help="store weights in half precision: half the size")
     add_inference_arguments(parser)
     arguments = parser.parse_args()
     if arguments.random and not arguments.config:
@@ -264,7 +271,7 @@ def main() -> None:
             provenance = {"checkpoint": Path(arguments.checkpoint).name}
         model.config = tuned(model.config, arguments)
         provenance |= dict(entry.partition("=")[::2] for entry in arguments.provenance)
-        contents = export(model, arguments.out, provenance, arguments.licence)
+        contents = export(model, arguments.out, provenance, arguments.licence, arguments.half)
     except (ValueError, ExportError, OSError) as error:
         sys.exit(f"error: {error}")
     print(f"wrote {arguments.out}: {contents['name']}, {contents['provenance']['parameters']} parameters")

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from . import augment
+from . import augment, things
 
 # Categories to measure on (split "val"); of "everyday", whose pictures differ as much as categories do, every third.
 HELD_OUT = (
@@ -20,6 +20,7 @@ HELD_OUT = (
     "headphone", "inline_skate", "lamp", "mandolin", "nautilus", "pagoda", "platypus", "saxophone", "snoopy", "wild_cat",
 )  # fmt: skip
 EVERYDAY, EVERYDAY_NTH = "everyday", 3
+CUT_OUT_SHARE = 0.75  # of what is put on a background is cut out, where there is such a thing; the rest is a whole picture
 
 
 class NegativesError(ValueError):
@@ -65,7 +66,12 @@ def scene(collection, size: tuple[int, int], rng: np.random.Generator) -> np.nda
             window[:] = _view(collection.negative(rng), window.shape[:2], rng)
         return image
     for _ in range(int(rng.integers(1, 5))):
-        _put(image, collection.negative(rng), rng)
+        cut_out = collection.cut_out(rng)
+        if cut_out is not None and rng.random() < CUT_OUT_SHARE:
+            inside, picture = things.real(size, rng, cut_out)
+            image[inside] = picture[inside]
+        else:
+            _put(image, collection.negative(rng), rng)
     return image
 
 

@@ -1,10 +1,14 @@
 """A PyTorch module as a plain ONNX graph, for runtimes that want no shape arithmetic and no training layers.
 
 The module is traced by torch.fx. Whatever depends on weights alone is computed here and stored as a constant
-(BiFPN's fusion weights, slices of a kernel); BatchNorm is folded into the convolution before it. Only the operations
+(BiFPN's fusion weights, slices of a kernel); BatchNorm is folded into the convolution before it. Constants that are a
+parameter, or one with BatchNorm folded into it, have its name, and what folding loses is noted, so that `zoo.onnx_weights`
+can read the weights back. Only the operations
 of `_MODULES`, `_FUNCTIONS` and `_METHODS` are known; to support another one, add how it is written there.
 """
 
+import base64
+import json
 import operator
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -26,6 +30,7 @@ from zoo.bifpn import Fusion
 
 OPSET = 17
 IR_VERSION = 8
+NOTES = "weights"  # key of the model's metadata
 _NORMS = (nn.BatchNorm2d, FrozenBatchNormAct2d, FrozenBatchNorm2d)
 
 
@@ -49,6 +54,7 @@ class _Convolution:
     weight: Tensor
     bias: Tensor
     channel_axis: int  # of output channels in the weight
+    names: tuple[str | None, str | None]  # of weight and bias where they are parameters
 
 
 class _Tracer(fx.Tracer):
@@ -59,7 +65,9 @@ class _Tracer(fx.Tracer):
 class _Writer:
     """Nodes and constants of the graph written so far."""
 
-    def __init__(self):
+    def __init__(self, parameters: dict[int, str] | None = None):
+        self.parameters = parameters or {}  # name by identity
+        self.notes: dict[str, Any] = {}  # what the weights alone do not say: see `zoo.onnx_weights`
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.convolutions: dict[str, _Convolution] = {}
@@ -77,18 +85,31 @@ class _Writer:
             return ""
         if isinstance(value, Value):
             return value.name
+        constant = self.parameters.get(id(value), constant)
         array = value.detach().numpy() if isinstance(value, Tensor) else value
         array = np.float32(array) if isinstance(array, float) else array
+        for known in self.constants:
+            if known.name == constant:  # a layer that runs on several levels
+                if not np.array_equal(numpy_helper.to_array(known), array):
+                    raise ExportError(f"{constant} is needed in two forms")
+                return constant
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), constant))
         return constant
+
+    def cut(self, whole: Any, piece: Any) -> None:
+        """Names a slice of a parameter after it and its number: a kernel in pieces, in order."""
+        if name := self.parameters.get(id(whole)):
+            number = sum(known.startswith(f"{name}/") for known in self.parameters.values())
+            self.parameters[id(piece)] = f"{name}/{number}"
 
     def convolution(self, kind: str, x: Value, weight: Tensor, bias: Tensor | None, layer: Any) -> Value:
         """Conv or ConvTranspose with the geometry of `layer`; its constants are written by `finish`."""
         axis = 1 if kind == "ConvTranspose" else 0
+        names = (self.parameters.get(id(weight)), self.parameters.get(id(bias)))
         bias = weight.new_zeros(weight.shape[axis] * (layer.groups if axis else 1)) if bias is None else bias
         output = self.op(kind, x, kernel_shape=list(weight.shape[2:]), **_geometry(layer))
         node = self.nodes[-1]
-        self.convolutions[output.name] = _Convolution(node, node, weight.detach(), bias.detach(), axis)
+        self.convolutions[output.name] = _Convolution(node, node, weight.detach(), bias.detach(), axis, names)
         return output
 
     def conditional_convolution(self, x: Value, routing: Value, layer: CondConv2d) -> Value:
@@ -101,7 +122,7 @@ class _Writer:
         mixed = self.op("Reshape", mixed, np.array(layer.weight_shape))
         output = self.op("Conv", x, mixed, kernel_shape=list(layer.kernel_size), **_geometry(layer))
         bias = weight.new_zeros(layer.out_channels)
-        self.convolutions[output.name] = _Convolution(self.nodes[-1], mixture, weight, bias, 1)
+        self.convolutions[output.name] = _Convolution(self.nodes[-1], mixture, weight, bias, 1, (None, None))
         return output
 
     def mixed_convolution(self, x: Value, layer: MixedConv2d) -> Value:
@@ -129,6 +150,11 @@ class _Writer:
             shape[convolution.channel_axis] = -1
             convolution.weight = convolution.weight * part_scale.reshape(shape)
             convolution.bias = convolution.bias * part_scale + part_shift
+        norm = self.parameters.get(id(layer.running_mean), "").removesuffix("running_mean")
+        if norm and len(convolutions) == 1:
+            statistics = torch.stack([layer.running_mean * scale, layer.running_var * scale**2])
+            stored = base64.b64encode(statistics.numpy().astype("<f4").tobytes()).decode()
+            self.notes[norm] = {"after": convolutions[0].names, "statistics": stored}
         return activation(self, x, layer.act) if hasattr(layer, "act") else x
 
     def finish(self) -> None:
@@ -137,8 +163,10 @@ class _Writer:
             weight = convolution.weight
             if convolution.weight_node is not convolution.node:
                 weight = weight.flatten(1)
-            convolution.weight_node.input.append(self._name(weight, f"{name}_weight"))
-            convolution.node.input.append(self._name(convolution.bias, f"{name}_bias"))
+            weight_name, bias_name = convolution.names
+            bias_name = bias_name or (f"{weight_name}.bias" if weight_name else f"{name}_bias")
+            convolution.weight_node.input.append(self._name(weight, weight_name or f"{name}_weight"))
+            convolution.node.input.append(self._name(convolution.bias, bias_name))
 
 
 def _geometry(layer: Any) -> dict[str, Any]:
@@ -170,6 +198,8 @@ def _pool(writer: _Writer, layer: nn.AdaptiveAvgPool2d, x: Value) -> Value:
 
 
 def _fusion(writer: _Writer, layer: Fusion, *inputs: Value) -> Value:
+    if name := writer.parameters.get(id(layer.weight)):
+        writer.notes[name] = layer.weight.tolist()
     terms = [writer.op("Mul", x, factor) for x, factor in zip(inputs, layer.factors().reshape(-1, 1, 1, 1, 1))]
     total = terms[0]
     for term in terms[1:]:
@@ -333,6 +363,8 @@ def _write(writer: _Writer, root: nn.Module, graph: fx.Graph, name: str) -> tupl
         elif not _contains_value(arguments):
             target = node.target if node.op == "call_function" else getattr(Tensor, node.target)
             known[node] = target(*arguments, **options)
+            if target is operator.getitem:
+                writer.cut(arguments[0], known[node])
         else:
             table = _FUNCTIONS if node.op == "call_function" else _METHODS
             title = getattr(node.target, "__name__", node.target)
@@ -347,15 +379,19 @@ def _call(write: Any, title: str, *arguments: Any, **options: Any) -> Value:
 
 
 @torch.no_grad()
-def to_onnx(module: nn.Module, name: str, shape: list[int | str], outputs: dict[str, int]) -> onnx.ModelProto:
+def to_onnx(
+    module: nn.Module, name: str, shape: list[int | str], outputs: dict[str, int], weights: nn.Module | None = None
+) -> onnx.ModelProto:
     """The graph of a module with one input, called `name`, and several outputs, all of them float32.
 
     `shape` may name symbolic dimensions. `outputs` maps the names of the outputs, in order, to their number of
-    axes; their dimensions stay open for the runtime to derive. Raises `ExportError` for what cannot be written.
+    axes; their dimensions stay open for the runtime to derive. Constants are named as the parameters of ``weights`` are,
+    where that is given. Raises `ExportError` for what cannot be written.
     """
     module = module.eval()
     graph = _Tracer().trace(module)
-    writer = _Writer()
+    named = [*weights.named_parameters(), *weights.named_buffers()] if weights else []
+    writer = _Writer({id(tensor): name for name, tensor in named})
     values = _write(writer, module, graph, name)
     writer.finish()
     renamed = dict(zip((value.name for value in values), outputs, strict=True))
@@ -374,5 +410,7 @@ def to_onnx(module: nn.Module, name: str, shape: list[int | str], outputs: dict[
         ir_version=IR_VERSION,
         producer_name="densepose zoo",
     )
+    if writer.notes:
+        helper.set_model_props(proto, {NOTES: json.dumps(writer.notes, separators=(",", ":"))})
     onnx.checker.check_model(proto, full_check=True)
     return proto

@@ -40,6 +40,7 @@ from torch import Tensor
 from zoo import data, inference
 from zoo.evaluate import spread
 from zoo.exported import ExportedModel, ModelError, write_model
+from zoo.half import expanded
 
 STAGES = ("trunk", "box_head", "densepose_head")
 SMALLEST_WEIGHT = 256  # values; a smaller tensor gains nothing by being int8
@@ -207,8 +208,8 @@ def quantize(directory: str | Path, out: str | Path, calibration: Calibration | 
     files, before = {}, 0
     for stage in STAGES:
         path = directory / manifest["stages"][stage]["file"]
-        model = onnx.load(path)
-        before += path.stat().st_size
+        model = expanded(onnx.load(path))
+        before += model.ByteSize()
         if any(node.op_type == "DequantizeLinear" for node in model.graph.node):
             raise ModelError(f"{path}: is quantised already; quantise the float model")
         if calibration:

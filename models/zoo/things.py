@@ -1,4 +1,5 @@
-"""Things that are nobody, to be put in front of people or behind them: flat shapes, solids as a lathe turns them, cloth.
+"""Things that are nobody, to be put in front of people or behind them: flat shapes, solids as a lathe turns them, cloth, and
+things and animals cut out of photographs (`zoo.cutouts`).
 
 Upright solids (bottles, lamps, pillars, a rocket) and hanging cloth (flags, curtains, coats on a rack) are what a detector
 that saw few pictures without people takes for them.
@@ -14,14 +15,33 @@ import numpy as np
 from . import augment
 
 
-def thing(view: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Mask (h, w) and picture (h, w, 3) of a thing somewhere in a scene of ``view``'s size, which may cover it."""
+CUT_OUT_SHARE = 0.6  # of the things are cut out of photographs, where there are any
+
+
+def thing(view: np.ndarray, rng: np.random.Generator, cut_out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Mask (h, w) and picture (h, w, 3) of a thing somewhere in a scene of ``view``'s size, which may cover it.
+
+    ``cut_out`` (h, w, 4) is one with its mask (0 or 255) that may be taken.
+    """
+    if cut_out is not None and rng.random() < CUT_OUT_SHARE:
+        return real(view.shape[:2], rng, cut_out)
     kind = rng.random()
     if kind < 0.35:
         return _flat(view.shape[:2], rng), view
     if kind < 0.7:
         return _solid(view, rng)
     return _cloth(view, rng)
+
+
+def real(size: tuple[int, int], rng: np.random.Generator, cut_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A thing cut out of a photograph, mirrored or not, its longer side a seventh to nine tenths of the scene's shorter one."""
+    cut_out = np.ascontiguousarray(cut_out[:, :: rng.choice([-1, 1])])
+    scale = min(size) * rng.uniform(0.14, 0.9) / max(cut_out.shape[:2])
+    shape = [max(2, round(side * scale)) for side in cut_out.shape[1::-1]]
+    cut_out = cv2.resize(cut_out, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    inside = (cut_out[..., 3] > 127).astype(np.uint8) * 255
+    picture = augment.own_colours(cut_out[..., :3], inside)
+    return _somewhere(inside, np.clip(picture, 0, 255).astype(np.uint8), size, rng)
 
 
 def _flat(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

@@ -332,6 +332,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument(
         "--negatives", nargs="*", default=[], metavar="DIR", help="the same with an index (zoo/negatives.py): what is taken for people"
     )
+    data.add_argument("--cut-outs", nargs="*", default=[], metavar="DIR", help="folders of things from them (zoo.cutouts)")
     data.add_argument(
         "--calm", action="store_true", help="fewer mosaics, pasted people, things and new clothes, for the last part of a run"
     )
@@ -396,11 +397,12 @@ def _work(args: argparse.Namespace, team: Team) -> int:
             synthetic_share=args.synthetic_share,
             scenery=CALM if args.calm else LIVELY,
             negative_folders=args.negatives,
+            cut_outs=args.cut_outs,
         )
         if team.rank == 0:
             print(
                 f"{len(collection.photos)} photos, {len(collection.synthetic)} synthetic pictures, "
-                f"{len(collection.backgrounds)} backgrounds, {len(collection.negatives)} negatives; {options} on {team.size} x {device}",
+                f"{len(collection.backgrounds)} backgrounds, {len(collection.negatives)} negatives, {len(collection.cut_outs)} things; {options} on {team.size} x {device}",
                 flush=True,
             )
         run(options, collection, args.out, device, args.init, team)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import sys
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import onnxruntime
 import pytest
 import torch
 
-from zoo import export, inference
+from zoo import checkpoint, export, half, inference, quantize
 from zoo.config import CONFIGS
 from zoo.exported import ExportedModel
 from zoo.network import ParsingRCNN
@@ -201,3 +202,96 @@ def test_export_command_wants_one_source(tmp_path, monkeypatch, arguments, capsy
     with pytest.raises(SystemExit):
         _command(monkeypatch, *arguments, "--out", tmp_path / "out")
     assert "--random" in capsys.readouterr().err
+
+
+def output_differences(out, other, name, tensor):
+    """Relative rms differences of a stage's outputs in ONNX Runtime between two model folders."""
+    values = [onnxruntime.InferenceSession(folder / f"{name}.onnx").run(None, tensor) for folder in (out, other)]
+    return [export.relative_rms(b, a) for a, b in zip(*values)]
+
+
+def test_half_precision_is_half_the_size_and_nearly_the_same(folder, tmp_path):
+    out, model = folder
+    export.export(model, tmp_path / "half", half=True)
+    size, half_size = (sum(path.stat().st_size for path in f.glob("*.onnx")) for f in (out, tmp_path / "half"))
+    weights = sum(p.numel() for p in model.parameters())
+    assert size - half_size > 1.7 * weights  # two bytes of each weight, but for biases and names
+    image = {"image": np.random.default_rng(0).normal(size=(1, 3, 96, 96)).astype(np.float32)}
+    differences = output_differences(out, tmp_path / "half", "trunk", image)
+    assert 0 < max(differences) < export.HALF_TOLERANCE
+    graph = onnx.load(tmp_path / "half" / "trunk.onnx")
+    assert {node.op_type for node in half.expanded(graph).graph.node} <= PLAIN
+    assert len(half.expanded(graph).graph.node) == len(onnx.load(out / "trunk.onnx").graph.node)
+
+
+def test_weights_beyond_half_precision_are_refused(tmp_path):
+    model = ParsingRCNN(CONFIGS["tiny"]).eval()
+    model.roi_heads["box_predictor"].cls_score.weight.data[0, 0] = 1e5
+    with pytest.raises(half.HalfError, match="cls_score.weight: has values beyond 65504"):
+        export.export(model, tmp_path / "model", half=True)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("precise", [True, False])
+def test_weights_are_read_back_from_an_exported_model(folder, tmp_path, precise):
+    out, model = folder
+    if not precise:
+        out = tmp_path / "half"
+        export.export(model, out, half=True)
+    back = checkpoint.load(out)
+    tolerance = 1e-5 if precise else export.HALF_TOLERANCE
+    image, rois = torch.randn(1, 3, 96, 128), torch.randn(3, 16, 16, 16)
+    with torch.no_grad():
+        for a, b in zip((*model.trunk(image).features, *model.trunk(image).deltas), (*back.trunk(image).features, *back.trunk(image).deltas)):
+            assert export.relative_rms(b.numpy(), a.numpy()) < tolerance
+        for a, b in zip(model.densepose_head(rois), back.densepose_head(rois)):
+            assert export.relative_rms(b.numpy(), a.numpy()) < tolerance
+        boxes = torch.randn(2, 16, 7, 7)
+        assert export.relative_rms(back.box_head(boxes)[0].numpy(), model.box_head(boxes)[0].numpy()) < tolerance
+    again = tmp_path / "again"
+    export.export(back, again)
+    assert max(output_differences(out, again, "trunk", {"image": image.numpy()})) < 1e-5
+
+
+def test_batch_norms_read_back_know_their_statistics(tmp_path):
+    """In training BatchNorm uses those of the batch: on the data that the statistics came from nothing may change."""
+    torch.manual_seed(4)
+    model = ParsingRCNN(CONFIGS["tiny"])
+    rois = torch.randn(16, 16, 16, 16)
+    for module in model.roi_heads.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0  # the statistics of one batch
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    model.train()
+    with torch.no_grad():
+        before = model.densepose_head(rois)
+    export.export(model, tmp_path / "model")
+    back = checkpoint.load(tmp_path / "model").train()
+    with torch.no_grad():
+        for a, b in zip(before, back.densepose_head(rois)):
+            assert export.relative_rms(b.numpy(), a.numpy()) < 1e-3
+
+
+def test_models_whose_weights_cannot_be_read_back_are_named(folder, tmp_path):
+    out, _ = folder
+    with pytest.raises(checkpoint.CheckpointError, match="model.json: No such file"):
+        checkpoint.load(tmp_path)
+    quantize.quantize(out, tmp_path / "w8")
+    with pytest.raises(checkpoint.CheckpointError, match="unknown network 'tiny-w8'"):
+        checkpoint.load(tmp_path / "w8")
+    old = shutil.copytree(out, tmp_path / "old")
+    graph = onnx.load(old / "box_head.onnx")
+    for constant in graph.graph.initializer:
+        constant.name = "conv_1_1" if constant.name.endswith("conv1.weight") else constant.name
+    (old / "box_head.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(checkpoint.CheckpointError, match="holds no roi_heads.box_head.conv1.weight and 0 more"):
+        checkpoint.load(old)
+
+
+def test_half_precision_can_be_quantised(folder, tmp_path):
+    out, model = folder
+    export.export(model, tmp_path / "half", half=True)
+    manifests = [quantize.quantize(source, tmp_path / f"w8-{number}") for number, source in enumerate((out, tmp_path / "half"))]
+    sizes = [sum((tmp_path / f"w8-{n}" / f"{stage}.onnx").stat().st_size for stage in manifests[n]["stages"]) for n in (0, 1)]
+    assert abs(sizes[0] - sizes[1]) < 0.01 * sizes[0]
+    assert manifests[0]["provenance"]["float_bytes"] == manifests[1]["provenance"]["float_bytes"]

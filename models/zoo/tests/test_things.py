@@ -1,8 +1,9 @@
 """Things in front of people."""
 
+import cv2
 import numpy as np
 
-from zoo import data
+from zoo import data, things
 from zoo.tests.test_data import write_picture
 from zoo.things import _cloth, _profile, _solid, thing
 
@@ -80,3 +81,20 @@ def test_people_beside_people_overlap_and_are_as_tall(tmp_path):
         assert 0.6 < (second[3] - second[1]) / (first[3] - first[1]) < 1.5
         gap = max(first[0], second[0]) - min(first[2], second[2])
         assert gap < 0, "they overlap"
+
+
+def test_things_from_photographs_keep_their_shape():
+    """A red disc with a green corner that is not part of it, in scenes of any size."""
+    cut_out = np.zeros((50, 50, 4), np.uint8)
+    cut_out[..., :3] = (0, 200, 0)
+    cv2.circle(cut_out, (25, 25), 24, (200, 0, 0, 255), -1)
+    for seed in range(20):
+        mask, picture = things.real((100, 160), np.random.default_rng(seed), cut_out)
+        assert mask.shape == (100, 160) and picture.shape == (100, 160, 3)
+        if mask.any():
+            assert np.median(picture[mask], axis=0).tolist() == [200, 0, 0] and picture[mask][:, 1].mean() < 40
+    seen = []
+    for seed in range(60):
+        mask, picture = things.thing(np.full((80, 80, 3), 9, np.uint8), np.random.default_rng(seed), cut_out)
+        seen.append(mask.any() and np.median(picture[mask], axis=0).tolist() == [200, 0, 0])
+    assert 20 < sum(seen) < 50, "some things are still painted"

@@ -1,5 +1,5 @@
-//! Weights stored in 8 bits, expanded to float before the network is parsed: it then compiles and runs as one that was
-//! stored in float. tract would expand them too, but each time that it compiles the network for another input size.
+//! Weights stored in 8 or 16 bits, expanded to float before the network is parsed: it then compiles and runs as one that
+//! was stored in float. tract would expand them too, but each time that it compiles the network for another input size.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,22 +10,26 @@ use tract_onnx::prelude::*;
 use tract_onnx::tensor::load_tensor;
 use tract_onnx::tract_core::internal::{bail, ensure};
 
-/// Replaces each DequantizeLinear of constants by the constant that comes out. Tells whether there were any in a network
-/// that is otherwise in float.
+/// Replaces each DequantizeLinear of constants, and each Cast of half precision ones to float, by the constant that comes
+/// out. Tells whether weights were in 8 bits in a network that is otherwise in float.
 pub fn expand_weights(graph: &mut GraphProto) -> TractResult<bool> {
     let stored: HashMap<String, TensorProto> = graph.initializer.iter().map(|t| (t.name.clone(), t.clone())).collect();
     let mut expanded = Vec::new();
     let mut rest = Vec::new();
+    let mut is_stored_in_bytes = false;
     for node in std::mem::take(&mut graph.node) {
         let inputs: Option<Vec<&TensorProto>> = node.input.iter().map(|name| stored.get(name)).collect();
         match inputs {
-            Some(inputs) if node.op_type == "DequantizeLinear" => expanded.push(dequantized(&node, &inputs)?),
+            Some(inputs) if node.op_type == "DequantizeLinear" => {
+                is_stored_in_bytes = true;
+                expanded.push(dequantized(&node, &inputs)?);
+            }
+            Some(inputs) if is_cast_from_half(&node, &inputs) => expanded.push(widened(&node, inputs[0])?),
             _ => rest.push(node),
         }
     }
     graph.node = rest;
-    let is_float = graph.node.iter().all(|node| node.op_type != "QuantizeLinear");
-    let is_stored_in_bytes = !expanded.is_empty() && is_float;
+    is_stored_in_bytes &= graph.node.iter().all(|node| node.op_type != "QuantizeLinear");
     graph.initializer.extend(expanded);
     let used: HashSet<&String> = graph.node.iter().flat_map(|node| &node.input).collect();
     graph.initializer.retain(|tensor| used.contains(&tensor.name));
@@ -34,10 +38,6 @@ pub fn expand_weights(graph: &mut GraphProto) -> TractResult<bool> {
 
 /// (value - zero point) * scale, with a zero point and a scale for all values or for each index of one axis.
 fn dequantized(node: &NodeProto, inputs: &[&TensorProto]) -> TractResult<TensorProto> {
-    let floats = |tensor: &TensorProto| -> TractResult<Vec<f32>> {
-        let tensor = load_tensor(&MmapDataResolver, tensor, None)?.cast_to::<f32>()?.into_owned();
-        Ok(tensor.to_plain_array_view::<f32>()?.iter().copied().collect())
-    };
     let [values, scale, zero @ ..] = inputs else { bail!("{} lacks an input", node.name) };
     let (numbers, scale) = (floats(values)?, floats(scale)?);
     let zero = zero.first().map_or(Ok(vec![0.0]), |zero| floats(zero))?;
@@ -61,13 +61,35 @@ fn dequantized(node: &NodeProto, inputs: &[&TensorProto]) -> TractResult<TensorP
         let channel = i / run.max(1) % count;
         (value - zero[channel % zero.len()]) * scale[channel]
     };
-    Ok(TensorProto {
+    Ok(constant(node, values, numbers.into_iter().enumerate().map(float).collect()))
+}
+
+fn is_cast_from_half(node: &NodeProto, inputs: &[&TensorProto]) -> bool {
+    let target = node.attribute.iter().find(|a| a.name == "to").map(|a| a.i);
+    node.op_type == "Cast"
+        && target == Some(DataType::Float as i64)
+        && inputs.iter().all(|tensor| tensor.data_type == DataType::Float16 as i32)
+}
+
+/// A half precision constant in float.
+fn widened(node: &NodeProto, values: &TensorProto) -> TractResult<TensorProto> {
+    Ok(constant(node, values, floats(values)?))
+}
+
+fn floats(tensor: &TensorProto) -> TractResult<Vec<f32>> {
+    let tensor = load_tensor(&MmapDataResolver, tensor, None)?.cast_to::<f32>()?.into_owned();
+    Ok(tensor.to_plain_array_view::<f32>()?.iter().copied().collect())
+}
+
+/// What `node` makes of `values`: the same shape, in float.
+fn constant(node: &NodeProto, values: &TensorProto, numbers: Vec<f32>) -> TensorProto {
+    TensorProto {
         name: node.output.first().cloned().unwrap_or_default(),
         dims: values.dims.clone(),
         data_type: DataType::Float as i32,
-        float_data: numbers.into_iter().enumerate().map(float).collect(),
+        float_data: numbers,
         ..TensorProto::default()
-    })
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +161,45 @@ mod tests {
     fn activations_in_bytes_make_another_network() {
         let mut graph = graph(0, &[10], &[0]);
         graph.node.push(NodeProto { op_type: "QuantizeLinear".into(), input: vec!["y".into()], ..Default::default() });
+        assert!(!expand_weights(&mut graph).unwrap());
+        assert_eq!(graph.node.len(), 2);
+    }
+
+    /// A convolution of "x" with the weights 1, -0.5, 65504 and the smallest half, cast from half precision to `target`.
+    fn half_graph(target: DataType) -> GraphProto {
+        let halves: [u16; 4] = [0x3c00, 0xb800, 0x7bff, 0x0001];
+        let weight = TensorProto {
+            name: "half".into(),
+            dims: vec![4, 1, 1],
+            data_type: DataType::Float16 as i32,
+            raw_data: halves.iter().flat_map(|bits| bits.to_le_bytes()).collect(),
+            ..Default::default()
+        };
+        let mut graph = graph(0, &[10], &[0]);
+        let to = AttributeProto { name: "to".into(), i: target as i64, ..Default::default() };
+        let cast = &mut graph.node[0];
+        (cast.op_type, cast.input, cast.attribute) = ("Cast".into(), vec!["half".into()], vec![to]);
+        graph.initializer = vec![weight];
+        graph
+    }
+
+    #[test]
+    fn half_precision_becomes_float_and_stays_a_network_in_float() {
+        let mut graph = half_graph(DataType::Float);
+        assert!(!expand_weights(&mut graph).unwrap(), "nothing is in 8 bits");
+        let [weight] = &graph.initializer[..] else { panic!("{:?}", graph.initializer) };
+        assert_eq!((&*weight.name, &weight.dims[..], weight.data_type), ("weight", &[4, 1, 1][..], 1));
+        assert_eq!(weight.float_data, [1.0, -0.5, 65504.0, 2f32.powi(-24)]);
+        assert_eq!(graph.node.len(), 1);
+    }
+
+    #[test]
+    fn other_casts_are_left_alone() {
+        let mut graph = half_graph(DataType::Int32);
+        assert!(!expand_weights(&mut graph).unwrap());
+        assert_eq!((graph.node.len(), graph.initializer.len()), (2, 1));
+        let mut graph = half_graph(DataType::Float);
+        graph.node[0].input[0] = "x".into();
         assert!(!expand_weights(&mut graph).unwrap());
         assert_eq!(graph.node.len(), 2);
     }

@@ -227,21 +227,35 @@ fn sound_is_copied_where_the_file_takes_it_and_encoded_where_not() {
     assert!(copied == packets("aac.mp4"), "the sound was changed");
 }
 
+/// A video whose frames come at these milliseconds.
+fn irregular(file: &Path, times: &[u64]) {
+    common::init();
+    let description = "appsrc name=in format=time caps=video/x-raw,format=I420,width=64,height=48,framerate=0/1 \
+                       ! x264enc bframes=0 ! matroskamux ! filesink name=out";
+    let pipeline = gst::parse::launch(description).unwrap().downcast::<gst::Pipeline>().unwrap();
+    pipeline.by_name("out").unwrap().set_property("location", file);
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let source = pipeline.by_name("in").unwrap().downcast::<gst_app::AppSrc>().unwrap();
+    for &time in times {
+        let mut frame = gst::Buffer::from_slice(vec![time as u8; 64 * 48 * 3 / 2]);
+        frame.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(time));
+        source.push_buffer(frame).unwrap();
+    }
+    source.end_of_stream().unwrap();
+    let end = [gst::MessageType::Eos, gst::MessageType::Error];
+    let message = pipeline.bus().unwrap().timed_pop_filtered(gst::ClockTime::from_seconds(30), &end).unwrap();
+    assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
 #[test]
 fn a_variable_frame_rate_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // A second, half a second and two frames.
-    make(
-        folder,
-        &format!(
-            "concat name=c ! x264enc speed-preset=ultrafast bframes=0 ! matroskamux ! filesink location=in.mkv \
-             {} ! c. videotestsrc num-buffers=5 ! video/x-raw,width=64,height=48,framerate=10/1 ! c.",
-            frames(64, 48, 10)
-        ),
-    );
+    let times = [0, 40, 80, 200, 210, 500, 560, 1000];
+    irregular(&folder.join("in.mkv"), &times);
     let before = video(&folder.join("in.mkv")).times;
-    assert_eq!((before.len(), before[1], before[14] - before[13]), (15, 40, 100));
+    assert_eq!(before, times);
     for name in ["out.mkv", "out.mp4"] {
         done(folder, &["in.mkv", name]);
         assert_eq!(video(&folder.join(name)).times, before, "{name}");
@@ -319,22 +333,21 @@ fn photos_come_out_as_photos_with_their_people() {
         ],
     );
     assert_eq!(run.stdout.lines().collect::<Vec<_>>(), ["iuv.png", "people.jsonl"]);
-    // The raw values of the element itself, to the byte.
-    let mut harness = gst_check::Harness::with_element(&common::element(), Some("sink"), Some("src"));
+    // As the elements draw it, to the byte.
+    let mut harness = gst_check::Harness::new_parse(&format!(
+        "densepose model={} score-threshold=0.05 threads=1 ! densepose-overlay style=iuv canvas=black opacity=1",
+        tiny_model().display()
+    ));
     let (caps, frame) = common::tiny_frame("RGB");
     harness.set_src_caps(caps);
-    let people = gstdensepose::meta::read(&harness.push_and_pull(frame).unwrap()).unwrap();
-    let best = &people.persons[0];
+    let frame = harness.push_and_pull(frame).unwrap();
+    let people = gstdensepose::meta::read(&frame).unwrap();
     let drawn = image::open(folder.join("iuv.png")).unwrap().to_rgb8();
-    for y in 0..best.height() {
-        for x in 0..best.width() {
-            let iuv = best.iuv.pixel(x, y);
-            if iuv[0] > 0 {
-                let at = ((best.x as usize + x) as u32, (best.y as usize + y) as u32);
-                assert_eq!(drawn.get_pixel(at.0, at.1).0, iuv, "{at:?}");
-            }
-        }
-    }
+    let (width, height) = (drawn.width() as usize, drawn.height() as usize);
+    let map = frame.map_readable().unwrap();
+    let rows = map.chunks((width * 3).next_multiple_of(4)).take(height).flat_map(|row| &row[..width * 3]);
+    assert!(rows.eq(drawn.as_raw()), "the picture is not what the elements draw");
+    assert!(drawn.as_raw().iter().any(|&v| v > 0));
     let lines = fs::read_to_string(folder.join("people.jsonl")).unwrap();
     let line: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     assert_eq!(line["persons"].as_array().unwrap().len(), people.persons.len());
@@ -359,10 +372,16 @@ fn a_folder_of_photos_becomes_a_folder() {
     assert!(first.stderr.contains("broken.jpg") && first.stderr.contains("1 of 4 photos failed"), "{}", first.stderr);
     assert_eq!(names(&folder.join("drawn")), ["a.jpg.png", "a.png.png", "b.png"]);
     assert_eq!(names(&folder.join("data")), ["a.jpg.jsonl", "a.png.jsonl", "b.jsonl"]);
-    // Every photo stands for itself: the same picture twice has the same people, with the same ids.
-    let people = |name: &str| fs::read_to_string(folder.join("data").join(name)).unwrap();
-    assert!(people("b.jsonl").contains("\"id\":"), "{}", people("b.jsonl"));
-    assert_eq!(people("a.png.jsonl"), people("b.jsonl"));
+    // Every photo stands for itself: the same picture twice has the same people, but for their numbers.
+    let people = |name: &str| {
+        let text = fs::read_to_string(folder.join("data").join(name)).unwrap();
+        let mut line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+        let persons = line["persons"].as_array_mut().unwrap();
+        persons.iter_mut().for_each(|person| person["id"] = 0.into());
+        persons.clone()
+    };
+    assert!(people("b.jsonl").len() > 1);
+    assert!(people("a.png.jsonl") == people("b.jsonl"), "the photo before has changed what is found");
 
     let again = run(folder, &["photos", "drawn"]);
     assert_eq!(again.code, 3, "{}", again.stderr);
@@ -436,7 +455,7 @@ fn signals_leave_files_that_play() {
     let folder = folder.path();
     for signal in ["-INT", "-TERM"] {
         // Without an end of its own, and with sound that could run ahead.
-        let input = "pipeline:videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1";
+        let input = "pipeline:videotestsrc pattern=snow is-live=true ! video/x-raw,width=320,height=240,framerate=25/1";
         let mut child = {
             let mut command = Command::new(env!("CARGO_BIN_EXE_densepose"));
             command.args([input, "out.mp4", "--force", "--data", "people.jsonl", "--model"]).arg(tiny_model());
@@ -492,7 +511,7 @@ fn help_manual_and_completions_are_there() {
         assert!(help.contains(words), "{help}");
     }
     for shell in ["bash", "zsh", "fish"] {
-        assert!(ask(&["completions", shell]).contains("--preset"), "{shell}");
+        assert!(ask(&["completions", shell]).contains("preset"), "{shell}");
     }
     assert!(ask(&["manual"]).starts_with(".ie") || ask(&["manual"]).contains(".TH densepose"));
 }

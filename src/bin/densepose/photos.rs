@@ -88,9 +88,15 @@ fn jobs(arguments: &Arguments, inputs: Vec<PathBuf>) -> Vec<Job> {
         name.push(format!(".{extension}"));
         name
     };
+    let data = match arguments.export.value("format") {
+        Some("coco") => "json",
+        Some("detectron2") => "pt",
+        Some("npz") => "npz",
+        _ => "jsonl",
+    };
     let job = |input: PathBuf| Job {
         output: arguments.output.as_ref().map(|folder| folder.join(name(&input, &arguments.photo_format))),
-        data: arguments.data.iter().map(|folder| folder.join(name(&input, "jsonl"))).collect(),
+        data: arguments.data.iter().map(|folder| folder.join(name(&input, data))).collect(),
         input,
     };
     inputs.into_iter().map(job).collect()

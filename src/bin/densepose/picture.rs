@@ -1,7 +1,7 @@
 //! Still pictures: reading one, drawing is elsewhere, writing one.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst_app::{AppSink, AppSrc};
@@ -36,11 +36,20 @@ pub fn read(path: &Path, caps: &gst::Caps, timeout: Duration) -> Result<gst::Sam
         }
     });
     let playing = Playing::new(&pipeline);
-    let timeout = gst::ClockTime::try_from(timeout).ok();
-    match sink.try_pull_sample(timeout) {
-        Some(sample) => Ok(sample),
-        None => Err(messages::failure(&playing.bus, path)
-            .unwrap_or_else(|| Failure::failed(format!("there is no picture in '{}'", path.display())))),
+    let begun = Instant::now();
+    loop {
+        if let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_mseconds(20)) {
+            return Ok(sample);
+        }
+        if let Some(failure) = messages::failure(&playing.bus, path) {
+            return Err(failure);
+        }
+        if sink.is_eos() {
+            return Err(Failure::failed(format!("there is no picture in '{}'", path.display())));
+        }
+        if begun.elapsed() > timeout {
+            return Err(messages::stalled(timeout, "reading a photo stands still"));
+        }
     }
 }
 

@@ -93,6 +93,7 @@ impl Plan<'_> {
                 elements.extend([unlimited_queue()?, muxer.clone(), file.clone()]);
                 file.set_property("location", path);
                 chain(pipeline.upcast_ref(), &elements)?;
+                last_for(&source_of(&last));
                 stages.count("encoding", &source_of(&encoder));
                 stages.count("writing", &sink_of(&file));
                 Some((muxer, container))
@@ -225,6 +226,23 @@ fn date(pad: &gst::Pad) {
                 buffer.make_mut().set_pts(*next);
             }
             *next = buffer.pts().unwrap_or(*next) + buffer.duration().unwrap_or(FRAME);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Gives frames without a duration that of the one before: muxers need the last one's, or players do not show it.
+fn last_for(pad: &gst::Pad) {
+    let last = Mutex::new((None, FRAME));
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(buffer) = info.buffer_mut() {
+            let mut last = crate::lock(&last);
+            let since = buffer.pts().zip(last.0).and_then(|(now, before)| now.checked_sub(before));
+            last.1 = since.filter(|since| !since.is_zero()).unwrap_or(last.1);
+            last.0 = buffer.pts();
+            if buffer.duration().is_none() {
+                buffer.make_mut().set_duration(last.1);
+            }
         }
         gst::PadProbeReturn::Ok
     });

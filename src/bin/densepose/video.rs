@@ -240,7 +240,8 @@ fn last_for(pad: &gst::Pad) {
             let since = buffer.pts().zip(last.0).and_then(|(now, before)| now.checked_sub(before));
             last.1 = since.filter(|since| !since.is_zero()).unwrap_or(last.1);
             last.0 = buffer.pts();
-            if buffer.duration().is_none() {
+            // Decoders make up a nanosecond where the rate varies.
+            if buffer.duration().is_none_or(|duration| duration < gst::ClockTime::MSECOND) {
                 buffer.make_mut().set_duration(last.1);
             }
         }

@@ -5,12 +5,17 @@ PYTHON ?= python3
 VENV ?= .venv
 TARGET ?= $(or $(CARGO_TARGET_DIR),target)
 LIBRARY := $(TARGET)/release/libgstdensepose.so
-# The C header and its pkg-config file: a user's own directories, or those below a PREFIX that is given.
+PROGRAM := $(TARGET)/release/densepose
+# The program, the C header and its pkg-config file: a user's own directories, or those below a PREFIX that is given.
 ifdef PREFIX
+BINDIR ?= $(PREFIX)/bin
+DATADIR ?= $(PREFIX)/share
 INCLUDEDIR ?= $(PREFIX)/include
 PKGCONFIGDIR ?= $(PREFIX)/pkgconfig
 else
 PREFIX := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
+BINDIR ?= $(HOME)/.local/bin
+DATADIR ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)
 INCLUDEDIR ?= $(HOME)/.local/include
 PKGCONFIGDIR ?= $(HOME)/.local/lib/pkgconfig
 endif
@@ -38,14 +43,26 @@ demo-run:
 	"$(TARGET)/release/densepose" "$$input" "$$output" "$${options[@]}" $(OPTIONS)
 
 .PHONY: build
-build: ## Build the plugin: target/release/libgstdensepose.so.
+build: ## Build plugin and program: target/release/libgstdensepose.so, target/release/densepose.
 	scripts/dependencies.sh build
-	cargo build --release --lib
+	cargo build --release --lib --bin densepose
 
 .PHONY: install
-install: build install-header ## Put the plugin where GStreamer finds it (PREFIX=... for another directory).
+install: build install-header install-program ## Install the program, and the plugin where GStreamer finds it (PREFIX=...).
 	install -D -m 755 $(LIBRARY) "$(DESTDIR)$(PREFIX)/libgstdensepose.so"
-	@echo "Installed to $(DESTDIR)$(PREFIX). Try: gst-inspect-1.0 densepose"
+	@echo "Installed to $(DESTDIR)$(PREFIX) and $(DESTDIR)$(BINDIR). Try: gst-inspect-1.0 densepose; densepose --help"
+
+COMPLETIONS := bash:bash-completion/completions/densepose zsh:zsh/site-functions/_densepose \
+	fish:fish/vendor_completions.d/densepose.fish
+
+# What is in PROGRAM is installed as it is, with the manual and completions that it prints.
+.PHONY: install-program
+install-program:
+	install -D -m 755 $(PROGRAM) "$(DESTDIR)$(BINDIR)/densepose"
+	install -d "$(DESTDIR)$(DATADIR)/man/man1"
+	$(PROGRAM) manual >"$(DESTDIR)$(DATADIR)/man/man1/densepose.1"
+	for pair in $(COMPLETIONS); do file="$(DESTDIR)$(DATADIR)/$${pair#*:}"; \
+		install -d "$$(dirname "$$file")" && $(PROGRAM) completions "$${pair%%:*}" >"$$file" || exit 1; done
 
 .PHONY: install-header
 install-header: ## Install the C header and gst-densepose-1.0.pc (INCLUDEDIR=..., PKGCONFIGDIR=...).
@@ -57,6 +74,8 @@ install-header: ## Install the C header and gst-densepose-1.0.pc (INCLUDEDIR=...
 
 .PHONY: uninstall
 uninstall: ## Take it away again.
+	rm -f $(foreach pair,$(COMPLETIONS),"$(DESTDIR)$(DATADIR)/$(lastword $(subst :, ,$(pair)))") \
+		"$(DESTDIR)$(BINDIR)/densepose" "$(DESTDIR)$(DATADIR)/man/man1/densepose.1"
 	rm -f "$(DESTDIR)$(PREFIX)/libgstdensepose.so" "$(DESTDIR)$(PKGCONFIGDIR)/gst-densepose-1.0.pc" \
 		"$(DESTDIR)$(INCLUDEDIR)/gst/densepose/densepose-meta.h"
 	rmdir "$(DESTDIR)$(INCLUDEDIR)/gst/densepose" 2>/dev/null || true

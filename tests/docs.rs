@@ -21,14 +21,18 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     text.split(&fence).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0.to_owned())).collect()
 }
 
-/// The command lines of a page that begin with `gst-launch-1.0`.
+/// The command lines of a page that begin with `gst-launch-1.0`, or do so for each photo, or run the program.
 fn pipelines(text: &str) -> Vec<String> {
     let lines = blocks(text, "sh").concat();
-    lines.lines().filter(|l| l.starts_with("gst-launch-1.0 ")).map(str::to_owned).collect()
+    let runs = ["gst-launch-1.0 ", "for photo in ", "densepose "];
+    lines.lines().filter(|line| runs.iter().any(|run| line.starts_with(run))).map(str::to_owned).collect()
 }
 
 /// The pipeline as a test can run it: cameras, network streams and screens replaced, the small network in `densepose`.
 fn runnable(pipeline: &str) -> String {
+    if let Some(arguments) = pipeline.strip_prefix("densepose ") {
+        return format!("{} {arguments} --model {}", env!("CARGO_BIN_EXE_densepose"), tiny_model().display());
+    }
     let densepose = format!("densepose model={} score-threshold=0.05", tiny_model().display());
     let parts = pipeline.split(" ! ").map(|part| match part.split_whitespace().next_back().unwrap_or_default() {
         _ if part.contains("rtspsrc ") => cut(part, "rtspsrc ", "filesrc location=in.mp4"),
@@ -45,15 +49,23 @@ fn cut(part: &str, start: &str, replacement: &str) -> String {
     part.split_once(start).map_or(part, |(before, _)| before).to_owned() + replacement
 }
 
-/// What pages take for granted: a short clip, `in.mp4`, on which the small network finds people, and a texture.
+/// What pages take for granted: `in.mp4`, as large as videos are and with sound, on which the small network finds people,
+/// photos, and a texture.
 fn material(directory: &Path, plugins: &tempfile::TempDir) {
     let atlas = image::RgbImage::from_fn(64, 96, |x, y| image::Rgb([x as u8 * 4, y as u8 * 2, 200]));
     atlas.save(directory.join("atlas.png")).unwrap();
+    let picture = tiny_model().join("picture.png");
+    std::fs::create_dir(directory.join("photos")).unwrap();
+    for name in ["photo.jpg", "photos/one.jpg", "photos/two.jpg"] {
+        image::open(&picture).unwrap().to_rgb8().save(directory.join(name)).unwrap();
+    }
     let mut launch = command_with(plugins, "gst-launch-1.0");
     let pipeline = format!(
-        "filesrc location={} ! pngdec ! imagefreeze num-buffers=4 ! videoconvert ! videoscale \
-         ! video/x-raw,format=I420,width=160,height=120,framerate=25/1 ! x264enc ! mp4mux ! filesink location={}",
-        tiny_model().join("picture.png").display(),
+        "filesrc location={} ! pngdec ! imagefreeze num-buffers=24 ! videoconvert ! videoscale \
+         ! video/x-raw,format=I420,width=1280,height=720,framerate=25/1 ! x264enc speed-preset=ultrafast \
+         ! queue max-size-time=0 ! mp4mux name=m ! filesink location={} \
+         audiotestsrc num-buffers=40 ! audioconvert ! avenc_aac ! queue ! m.",
+        picture.display(),
         directory.join("in.mp4").display()
     );
     launch.args(pipeline.split_whitespace());
@@ -83,7 +95,8 @@ fn every_pipeline_runs_and_writes_what_it_names() {
             println!("{}: {line}", page.display());
             output(shell);
             let after = files(scratch.path());
-            let writes = ["filesink ", "multifilesink ", "splitmuxsink ", "hlssink2 ", "densepose-export "];
+            let writes =
+                ["filesink ", "multifilesink ", "splitmuxsink ", "hlssink2 ", "densepose-export ", "/densepose "];
             if writes.iter().any(|w| line.contains(w)) {
                 let new = after.iter().filter(|(name, size)| **size > 0 && before.get(*name) != Some(size));
                 assert!(new.count() > 0, "{}: nothing was written by\n{line}", page.display());

@@ -540,3 +540,35 @@ fn make_demo_takes_videos_and_photos() {
         }
     }
 }
+
+#[test]
+fn make_install_brings_the_program_and_uninstall_takes_it_away() {
+    let prefix = tempfile::tempdir().unwrap();
+    let make = |target: &str| {
+        let mut make = Command::new("make");
+        make.current_dir(root()).args(["-s", target]).arg(format!("PREFIX={}", prefix.path().display()));
+        make.arg(format!("PROGRAM={}", env!("CARGO_BIN_EXE_densepose")));
+        for name in ["BINDIR", "DATADIR", "INCLUDEDIR", "PKGCONFIGDIR", "DESTDIR", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"] {
+            make.env_remove(name);
+        }
+        common::output(make);
+    };
+    let files = [
+        "bin/densepose",
+        "share/man/man1/densepose.1",
+        "share/bash-completion/completions/densepose",
+        "share/zsh/site-functions/_densepose",
+        "share/fish/vendor_completions.d/densepose.fish",
+    ];
+    make("install-program");
+    for file in files {
+        assert!(fs::metadata(prefix.path().join(file)).is_ok_and(|f| f.len() > 0), "{file}");
+    }
+    let mut help = Command::new(prefix.path().join("bin/densepose"));
+    help.arg("--help");
+    assert!(common::output(help).contains("Examples:"));
+    make("uninstall");
+    for file in files {
+        assert!(!prefix.path().join(file).exists(), "{file} is still there");
+    }
+}

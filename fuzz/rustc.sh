@@ -5,7 +5,7 @@ set -euo pipefail
 rustc=$1
 shift
 arguments=("$@")
-if [[ " $* " != *" --crate-name gstdensepose "* && " $* " != *" --crate-name densepose_fuzz "* && "$*" != */targets/* ]]; then
+if [[ " $* " != *" --crate-name gstdensepose "* && " $* " != *" --crate-name densepose_fuzz "* && " $*" != *" targets/"* ]]; then
     arguments=()
     for argument in "$@"; do
         case $argument in

@@ -36,6 +36,13 @@ fn changed_networks_end_with_people_or_an_error() {
     assert!(people > 0 && errors > 0, "{people} networks ran, {errors} did not");
 }
 
+/// Of the trunk, with pictures added that differ in size: found by chance, it took for ever.
+#[test]
+fn lengths_that_do_not_fit_are_an_error() {
+    let data = [0, 156, 2, 116, 246, 240, 191, 138, 138, 58, 235, 171, 30, 191, 188, 31, 126, 205, 183];
+    assert!(networks::looked_at(&data).is_err());
+}
+
 #[test]
 fn files_that_are_no_networks_are_errors() {
     for seed in networks::seeds().iter().filter(|(name, _)| name.ends_with("-raw")) {

@@ -31,8 +31,8 @@ pub fn load(
 /// A parsed network whose shapes are still open.
 pub trait Graph: Send {
     /// Makes the network ready for items of this shape, (channels, rows, columns) whatever the input's layout (a
-    /// fraction of a second).
-    fn program(&self, item: [usize; 3]) -> Result<Box<dyn Program>>;
+    /// fraction of a second), of which `many` come at once, or one at a time.
+    fn program(&self, item: [usize; 3], many: bool) -> Result<Box<dyn Program>>;
 }
 
 /// A network ready for items of one shape.

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use tract_onnx::prelude::multithread::Executor;
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::DimLike;
+use tract_onnx::tract_core::internal::{DimLike, bail};
 use tract_onnx::tract_core::plan::eval;
+use tract_onnx::tract_hir::infer::Factoid;
 
 use self::expand::expand_weights;
 pub use self::layout::Layout;
@@ -71,25 +72,49 @@ impl Graph {
     }
 }
 
+/// Follows the lengths of all values from the input on, and refuses what is no number of: where lengths do not fit each
+/// other, tract would go on with terms, which grow without end.
+fn ensure_lengths(model: &mut InferenceModel) -> TractResult<()> {
+    for id in model.eval_order()? {
+        let observed = model.node(id).op.observe_outlets(model, model.node(id))?;
+        let facts = |outlets: &[OutletId]| -> TractResult<Vec<InferenceFact>> {
+            outlets.iter().map(|&outlet| model.outlet_fact(outlet).cloned()).collect()
+        };
+        let (inputs, observed) = (facts(&model.node(id).inputs)?, facts(&observed)?);
+        let outputs: Vec<_> = model.node(id).outputs.iter().map(|output| output.fact.clone()).collect();
+        let op = &mut model.node_mut(id).op;
+        let inferred = op.infer(inputs.iter().collect(), outputs.iter().collect(), observed.iter().collect());
+        // What is wrong with a node, or not known yet, the runtime says itself.
+        let Ok((_, outputs, _)) = inferred else { continue };
+        for (slot, fact) in outputs.into_iter().enumerate() {
+            let unknown = fact.shape.dims().filter_map(|length| length.concretize()).find(|n| n.to_i64().is_err());
+            if let Some(length) = unknown {
+                bail!("\"{}\" has the length {length}", model.node(id).name);
+            }
+            model.set_outlet_fact(OutletId::new(id, slot), fact)?;
+        }
+    }
+    Ok(())
+}
+
 impl engine::Graph for Graph {
-    fn program(&self, item: [usize; 3]) -> Result<Box<dyn engine::Program>> {
+    fn program(&self, item: [usize; 3], many: bool) -> Result<Box<dyn engine::Program>> {
         let fail = |problem| Error::Network { file: self.file.clone(), problem };
         let lowered = |items: TDim| {
-            let shape: TVec<TDim> = [items].into_iter().chain(item.map(TDim::from)).collect();
+            let shape: TVec<TDim> = [items.clone()].into_iter().chain(item.map(TDim::from)).collect();
             let fact = InferenceFact::dt_shape(f32::datum_type(), shape);
-            lower(
-                &self.model.clone().with_input_fact(0, fact)?.into_typed()?,
-                self.input,
-                &self.outputs,
-                self.precision,
-            )
+            let mut model = self.model.clone().with_input_fact(0, fact)?;
+            if items == 1.into() {
+                ensure_lengths(&mut model)?;
+            }
+            lower(&model.into_typed()?, self.input, &self.outputs, self.precision)
         };
         let compile = || {
+            // First for one item: networks that make no sense fail here, where an unknown number may take for ever.
+            let one = Lowered { batches: false, ..lowered(1.into())? };
             // Any number of items at once, unless some part of the network minds.
-            let lowered = match lowered(self.model.symbols.sym("items").into()) {
-                Ok(any) if any.batches => any,
-                _ => Lowered { batches: false, ..lowered(1.into())? },
-            };
+            let any = if many { lowered(self.model.symbols.sym("items").into()).ok() } else { None };
+            let lowered = any.filter(|any| any.batches).unwrap_or(one);
             TractResult::Ok((lowered.model.into_optimized()?, lowered.batches))
         };
         let (model, batches) = guarded(compile).map_err(|cause| {

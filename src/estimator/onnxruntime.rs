@@ -98,7 +98,7 @@ impl Graph {
 }
 
 impl engine::Graph for Graph {
-    fn program(&self, item: [usize; 3]) -> Result<Box<dyn engine::Program>> {
+    fn program(&self, item: [usize; 3], _: bool) -> Result<Box<dyn engine::Program>> {
         let network = &self.0;
         let shape = [1, item[0], item[1], item[2]];
         let session = guarded(|| describe(network.builder(shape.map(Some))?, &network.file))

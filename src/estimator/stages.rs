@@ -38,7 +38,7 @@ impl Trunk {
         if self.ready.as_ref().is_none_or(|(program, _)| program.item() != item) {
             // The old one's memory is not needed beside the new one's.
             self.ready = None;
-            let program = self.graph.program(item)?;
+            let program = self.graph.program(item, false)?;
             check_trunk(&*program, manifest)?;
             let runner = program.runner(threads)?;
             self.ready = Some((program, runner));
@@ -180,7 +180,7 @@ impl Head {
         let resolution = pooler.resolution;
         let outputs: Vec<_> = outputs.iter().map(|&name| (name, Layout::ChannelsLast)).collect();
         let graph = engine::load(backend, file, (&pooler.input, Layout::ChannelsLast), &outputs)?;
-        let program = graph.program([channels, resolution, resolution])?;
+        let program = graph.program([channels, resolution, resolution], true)?;
         let runner = program.runner(threads)?;
         Ok(Self { cutter, program, runner, threads: threads.clone(), batch })
     }

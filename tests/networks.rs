@@ -53,3 +53,11 @@ fn files_that_are_no_networks_are_errors() {
         }
     }
 }
+
+/// Of the trunk, which puts out several pictures for one.
+#[test]
+fn more_items_out_than_in_are_an_error() {
+    let data = [255, 255, 1, 47, 99, 255, 37, 14, 255, 111, 110, 118, 95, 51, 52, 255, 172, 46, 39];
+    let problem = networks::looked_at(&data).unwrap_err().to_string();
+    assert!(problem.contains("puts out") && problem.contains("expected is (1, "), "{problem}");
+}

@@ -124,7 +124,11 @@ impl engine::Graph for Graph {
             .map(|i| {
                 let fact = model.output_fact(i).ok()?;
                 let lengths = fact.shape.iter().enumerate();
-                let shape = lengths.map(|(axis, length)| if axis == 0 { Some(1) } else { length.to_usize().ok() });
+                // Where any number of items goes in, as many come out.
+                let any =
+                    |axis: usize, length: &TDim| axis == 0 && *length == TDim::from(self.model.symbols.sym("items"));
+                let shape =
+                    lengths.map(|(axis, length)| if any(axis, length) { Some(1) } else { length.to_usize().ok() });
                 let shape = shape.collect::<Option<Vec<usize>>>()?;
                 (fact.datum_type == f32::datum_type()).then_some(shape)
             })

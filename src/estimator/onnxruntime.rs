@@ -366,7 +366,7 @@ mod tests {
         let file = File { name: path.into(), bytes: std::fs::read(path).unwrap().into() };
         let results = [Backend::Tract, Backend::OnnxRuntime { providers: vec![Provider::Cpu] }].map(|backend| {
             let graph = engine::load(&backend, &file, ("rois", input), &[("v", outputs), ("fine", outputs)]).unwrap();
-            let program = graph.program([16, 16, 16]).unwrap();
+            let program = graph.program([16, 16, 16], true).unwrap();
             let mut runner = program.runner(&Threads::one()).unwrap();
             for (i, value) in runner.input(3).iter_mut().enumerate() {
                 *value = (i as f32 * 0.37).sin();

@@ -145,7 +145,7 @@ fuzz: ## Throw random bytes at every parser, each for SECONDS_EACH (60); needs `
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
 	cd fuzz && cargo run --release --bin seeds
 	for target in packet sei jsonl coco manifest onnx; do \
-		RUSTC_BOOTSTRAP=1 RUSTC_WRAPPER=$(CURDIR)/fuzz/rustc.sh cargo fuzz run -s address $$target -- -max_total_time=$(SECONDS_EACH) -rss_limit_mb=2048 -timeout=20 || exit 1; done
+		RUSTC_BOOTSTRAP=1 RUSTC_WRAPPER=$(CURDIR)/fuzz/rustc.sh cargo fuzz run -s address $$target -- -max_total_time=$(SECONDS_EACH) -rss_limit_mb=4096 -timeout=20 || exit 1; done
 
 .PHONY: bench
 bench: ## Milliseconds per stage and frame.

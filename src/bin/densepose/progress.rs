@@ -34,7 +34,7 @@ impl Progress {
             bar.tick();
         } else if !self.quiet && self.shown.elapsed() >= LINE_EVERY {
             self.shown = Instant::now();
-            let percent = if total > 0 { format!("{} %, ", done.min(total) * 100 / total) } else { String::new() };
+            let percent = (done.min(total) * 100).checked_div(total).map_or_else(String::new, |n| format!("{n} %, "));
             eprintln!("{percent}{text}");
         }
     }

@@ -22,12 +22,16 @@
 //!
 //! Elements that scale the video (`videoscale`, `videoconvertscale`) rescale the boxes and the maps with it; those
 //! that copy or encode it keep them. Where the shape of the picture changes (its width over its height as displayed),
-//! the meta is dropped: the element may have added borders or stretched the picture, and does not say which. Elements that crop or flip drop the meta before GStreamer 1.28 and move it with
-//! the picture from then on.
+//! the meta is dropped: the element may have added borders or stretched the picture, and does not say which. Elements
+//! that crop or flip drop the meta before GStreamer 1.28 and move it with the picture from then on.
 //!
 //! For consumers that know nothing of DensePose, [`attach`] adds one `GstVideoRegionOfInterestMeta` of type
 //! `person` per person, `id` being the person's, with a parameter structure `densepose` (`score`: double). With the
 //! cargo features `v1_24` and `v1_26` it adds standard analytics metas, too.
+//!
+//! GStreamer itself rescales regions of interest, always as if the picture filled the new frame: where borders were
+//! added the boxes reach over them and miss people. A frame with regions but without this meta has such boxes; do not
+//! hide anything by them.
 
 use std::sync::Once;
 
@@ -58,12 +62,11 @@ impl Persons {
     /// The same people in a frame of `width` by `height`, if it has the shape of the one that they were found in; `None`
     /// where the picture may have borders now, or may have been stretched.
     pub fn fitted(self, width: u32, height: u32) -> Option<Self> {
-        if (self.width, self.height) == (width, height) {
+        let found = (self.width, self.height);
+        if found == (width, height) {
             return Some(self);
         }
-        let display = |w: u32, h: u32| (f64::from(w), f64::from(h));
-        let same = fills(display(self.width, self.height), display(width, height), 1.0);
-        same.then(|| self.scaled(width, height))
+        fits(found, (width, height)).then(|| self.scaled(width, height))
     }
 
     fn mapped(&self, map: &Mapping, width: u32, height: u32) -> Self {
@@ -228,21 +231,71 @@ pub fn read(buffer: &gst::BufferRef) -> Option<Persons> {
     Persons::from_structure(gst::meta::CustomMeta::from_buffer(buffer, NAME).ok()?.structure())
 }
 
-/// The same for what a frame of `width` by `height` pixels shows, which a GstVideoCropMeta may make less: boxes are in
-/// pixels of what is shown. `None` also where the people were found in a frame of another shape, see
-/// [`Persons::fitted`].
-pub fn read_shown(buffer: &gst::BufferRef, (width, height): (u32, u32)) -> Option<Persons> {
-    let found = read(buffer)?;
+/// The people of what a frame shows, as they lie on its buffer: maps are not copied before [`Shown::read`].
+pub struct Shown<'a> {
+    meta: gst::MetaRef<'a, gst::meta::CustomMeta>,
+    count: usize,
+    way: Way,
+}
+
+/// From the frame that people were found in to what is shown.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// Their size becomes that of a frame of the same shape.
+    Fitted(u32, u32),
+    /// Only this part of the frame is shown.
+    Moved(crate::video::Crop),
+}
+
+impl Shown<'_> {
+    /// How many people there are, those included whose fields make no sense.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The people with copies of their maps, in pixels of what is shown.
+    pub fn read(&self) -> Option<Persons> {
+        let found = Persons::from_structure(self.meta.structure())?;
+        match self.way {
+            Way::Fitted(width, height) => found.fitted(width, height),
+            Way::Moved(crop) => Some(found.moved_into(crop.x, crop.y, crop.width, crop.height)),
+        }
+    }
+}
+
+/// The people of what a frame of `width` by `height` pixels shows, which a GstVideoCropMeta may make less: boxes are in
+/// pixels of what is shown. `None` where [`read`] finds none, and where the people were found in a frame of another
+/// shape, see [`Persons::fitted`].
+pub fn shown(buffer: &gst::BufferRef, (width, height): (u32, u32)) -> Option<Shown<'_>> {
+    register();
+    let meta = gst::meta::CustomMeta::from_buffer(buffer, NAME).ok()?;
+    let structure = meta.structure();
+    let number = |field| structure.get::<u32>(field).ok();
+    if number("version") != Some(VERSION) {
+        return None;
+    }
+    let found = (number("width")?, number("height")?);
+    number("age")?;
+    let count = structure.get::<gst::ArrayRef>("persons").ok()?.len();
     // The caps tell the size of what is shown, this meta that of the frame in memory.
     let whole = buffer.meta::<gst_video::VideoMeta>().map_or((width, height), |meta| (meta.width(), meta.height()));
-    match crate::video::crop(buffer) {
+    let way = match crate::video::crop(buffer) {
         // Found before an element cropped the frame by metadata alone.
-        Some(crop) if (found.width, found.height) == whole => {
-            Some(found.moved_into(crop.x, crop.y, crop.width, crop.height))
-        }
-        Some(crop) => found.fitted(crop.width, crop.height),
-        None => found.fitted(width, height),
+        Some(crop) if found == whole => Way::Moved(crop),
+        Some(crop) => Way::Fitted(crop.width, crop.height),
+        None => Way::Fitted(width, height),
+    };
+    if let Way::Fitted(width, height) = way
+        && !fits(found, (width, height))
+    {
+        return None;
     }
+    Some(Shown { meta, count, way })
+}
+
+/// [`shown`] with the maps.
+pub fn read_shown(buffer: &gst::BufferRef, size: (u32, u32)) -> Option<Persons> {
+    shown(buffer, size)?.read()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -398,6 +451,12 @@ fn fills(from: (f64, f64), to: (f64, f64), aspect: f64) -> bool {
     }
     let scale = (to.0 / from.0).min(to.1 / from.1);
     (to.0 - from.0 * scale) / aspect < ROUNDING && to.1 - from.1 * scale < ROUNDING
+}
+
+/// Whether what was found in a frame of one size can be scaled to a frame of another, with square pixels in both.
+fn fits(found: (u32, u32), frame: (u32, u32)) -> bool {
+    let display = |(w, h): (u32, u32)| (f64::from(w), f64::from(h));
+    found == frame || fills(display(found), display(frame), 1.0)
 }
 
 fn size(pixels: i32) -> u32 {

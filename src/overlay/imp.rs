@@ -308,20 +308,22 @@ impl BaseTransformImpl for DensePoseOverlay {
         {
             let _ = self.obj().sync_values(time);
         }
-        let found = meta::read_shown(buffer, self.frame_size());
         let (style, without_meta) = {
             let settings = lock(&self.settings);
             (settings.style(), settings.without_meta)
         };
-        let unknown = found.is_none() && without_meta != WithoutMeta::Pass;
-        // The base class copies frames that others hold, too, so that they may be drawn on: not if nothing will be.
-        let persons = found.as_ref().map_or(0, |found| found.persons.len());
-        self.obj().set_passthrough(!unknown && style.draws_nothing(persons));
+        let shown = meta::shown(buffer, self.frame_size());
+        let unknown = shown.is_none() && without_meta != WithoutMeta::Pass;
+        // The base class copies frames that others hold, too, so that they may be drawn on, and maps are copied to be
+        // drawn: not if nothing will be.
+        let persons = shown.as_ref().map_or(0, meta::Shown::count);
+        let passes = !unknown && style.draws_nothing(persons);
+        self.obj().set_passthrough(passes);
         let first = {
             let mut stream = lock(&self.stream);
-            let first = found.is_none() && style.hiding.is_some() && !stream.warned_unknown;
+            let first = shown.is_none() && style.hiding.is_some() && !stream.warned_unknown;
             stream.warned_unknown |= first;
-            stream.found = found;
+            stream.found = if passes { None } else { shown.and_then(|shown| shown.read()) };
             first
         };
         if first && without_meta != WithoutMeta::Error {

@@ -15,6 +15,17 @@ pub struct IuvMap {
 /// Largest part index; 0 is background.
 pub const PARTS: u8 = 24;
 
+/// Most pixels that readers take for the maps of one frame together: two frames of 8K, wholly covered.
+pub const MAX_PIXELS: usize = 1 << 26;
+/// The same in frames of the size that the data names: people overlap, but not all over the picture.
+pub const MAX_FRAMES: usize = 8;
+
+/// Most pixels that readers take for the maps of a frame of `width` by `height` pixels.
+pub(crate) fn most_pixels(width: u32, height: u32) -> usize {
+    let frame = u64::from(width) * u64::from(height);
+    usize::try_from(frame.saturating_mul(MAX_FRAMES as u64)).unwrap_or(usize::MAX).min(MAX_PIXELS)
+}
+
 /// The bytes handed to [`IuvMap::new`] are not `width * height * 3`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an IUV map of {width}x{height} needs {width} * {height} * 3 bytes, got {bytes}")]

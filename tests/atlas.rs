@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{caps, init, texts};
+use common::{caps, harness_and_bus, init, texts};
 use gst::prelude::*;
 use gst_check::Harness;
 use gstdensepose::meta;
@@ -47,10 +47,7 @@ fn frame(n: u64, person: Person) -> gst::Buffer {
 }
 
 fn harness(description: &str) -> (Harness, gst::Bus) {
-    init();
-    let mut h = Harness::new_parse(description);
-    let bus = gst::Bus::new();
-    h.element().unwrap().set_bus(Some(&bus));
+    let (mut h, bus) = harness_and_bus(description);
     h.set_src_caps(caps("RGB", SIZE, SIZE));
     (h, bus)
 }

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use common::{init, texts, tiny_model};
+use common::{harness_and_bus, init, texts, tiny_model};
 use gst::prelude::*;
 use gst_check::Harness;
 use gstdensepose::meta;
@@ -36,10 +36,7 @@ fn buffer(n: u64, ids: Option<&[u32]>) -> gst::Buffer {
 }
 
 fn harness(description: &str) -> (Harness, gst::Bus) {
-    init();
-    let mut h = Harness::new_parse(description);
-    let bus = gst::Bus::new();
-    h.element().unwrap().set_bus(Some(&bus));
+    let (mut h, bus) = harness_and_bus(description);
     h.set_src_caps_str("video/x-h264, stream-format=byte-stream, alignment=au");
     (h, bus)
 }

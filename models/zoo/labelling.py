@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import cv2
+import numpy as np
 import torch
 
 from zoo import checkpoint, data
@@ -52,6 +53,39 @@ def begin(args: argparse.Namespace) -> list[tuple[data.Entry, dict]]:
     records = map(json.loads, (args.photos / "index.jsonl").read_text().splitlines())
     args.out.mkdir(parents=True, exist_ok=True)
     return list(zip(entries, records))
+
+
+def fill_folder(
+    args: argparse.Namespace,
+    work: Callable[[ParsingRCNN, tuple[data.Entry, dict, Path]], tuple[dict, np.ndarray]],
+    files: tuple[str, ...],
+    report: Callable[[np.ndarray], str],
+) -> None:
+    """Labels the pictures of --photos into --out and goes on where an earlier call stopped; those of split `val` stay.
+
+    ``files``: keys of the index records whose files remain in --photos. ``work`` returns a picture's record and counts,
+    ``report`` says in words what the sum of the counts means.
+    """
+    index = args.out / "index.jsonl"
+    pictures = begin(args)
+    done = {json.loads(line)["file"] for line in index.read_text().splitlines()} if index.exists() else set()
+    jobs = []
+    with index.open("a") as lines:
+        for entry, record in pictures:
+            record |= {key: os.path.relpath(args.photos / record[key], args.out) for key in files if record.get(key)}
+            if record["file"] in done:
+                continue
+            if entry.split == "val":
+                lines.write(json.dumps(record) + "\n")
+            else:
+                jobs.append((entry, record, args.out))
+        total = 0
+        for number, (record, counts) in enumerate(by_workers(work, jobs, args), 1):
+            lines.write(json.dumps(record) + "\n")
+            lines.flush()
+            total = total + counts
+            if number % 100 == 0 or number == len(jobs):
+                print(f"{number}/{len(jobs)} pictures; {report(total)}", flush=True)
 
 
 def by_workers(

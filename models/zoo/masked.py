@@ -12,9 +12,8 @@ Pictures of split `val` are left as they are. What is there already is not made 
 
 from __future__ import annotations
 
-import json
+import argparse
 import math
-import os
 import sys
 from pathlib import Path
 
@@ -149,28 +148,12 @@ def main(arguments: list[str] | None = None) -> int:
     return labelling.command("zoo.masked", __doc__, _label_folder, arguments)
 
 
-def _label_folder(args) -> None:
-    index = args.out / "index.jsonl"
-    pictures = labelling.begin(args)
-    done = {json.loads(line)["file"] for line in index.read_text().splitlines()} if index.exists() else set()
-    jobs = []
-    with index.open("a") as lines:
-        for entry, record in pictures:
-            points = {key: os.path.relpath(args.photos / record[key], args.out) for key in ("file", "person") if record.get(key)}
-            if points["file"] in done:
-                continue
-            record |= points
-            if entry.split == "val":
-                lines.write(json.dumps(record) + "\n")
-            else:
-                jobs.append((entry, record, args.out))
-        total = np.zeros(2)
-        for number, (record, counts) in enumerate(labelling.by_workers(_work, jobs, args), 1):
-            lines.write(json.dumps(record) + "\n")
-            lines.flush()
-            total += counts
-            if number % 100 == 0 or number == len(jobs):
-                print(f"{number}/{len(jobs)} pictures; {total[0] / max(total[1], 1):.1%} of the people's pixels have a part", flush=True)
+def _label_folder(args: argparse.Namespace) -> None:
+    labelling.fill_folder(args, _work, ("file", "person"), _report)
+
+
+def _report(total: np.ndarray) -> str:
+    return f"{total[0] / max(total[1], 1):.1%} of the people's pixels have a part"
 
 
 if __name__ == "__main__":

@@ -18,9 +18,7 @@ Pictures of split `val` are left as they are. What is there already is not made 
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
 import sys
 from pathlib import Path
 
@@ -154,33 +152,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _relabel_folder(args: argparse.Namespace) -> None:
-    pictures = labelling.begin(args)
-    index = args.out / "index.jsonl"
-    done = {json.loads(line)["file"] for line in index.read_text().splitlines()} if index.exists() else set()
-    jobs = []
-    with index.open("a") as lines:
-        for entry, record in pictures:
-            for key in ("file", "iuv", "person"):
-                if record.get(key):
-                    record[key] = os.path.relpath(args.photos / record[key], args.out)
-            if record["file"] in done:
-                continue
-            if entry.split == "val":
-                lines.write(json.dumps(record) + "\n")
-            else:
-                jobs.append((entry, record, args.out))
-        total = np.zeros(4)
-        for number, (record, counts) in enumerate(labelling.by_workers(_work, jobs, args), 1):
-            lines.write(json.dumps(record) + "\n")
-            lines.flush()
-            total += counts
-            if number % 100 == 0 or number == len(jobs):
-                before, after, doubtful, pixels = total.clip(min=[0, 0, 0, 1])
-                print(
-                    f"{number}/{len(jobs)} pictures; open {before / pixels:.1%} -> {after / pixels:.1%} of the "
-                    f"people's pixels, of them {doubtful / pixels:.1%} were called differently",
-                    flush=True,
-                )
+    labelling.fill_folder(args, _work, ("file", "iuv", "person"), _report)
+
+
+def _report(total: np.ndarray) -> str:
+    before, after, doubtful, pixels = total.clip(min=[0, 0, 0, 1])
+    return (
+        f"open {before / pixels:.1%} -> {after / pixels:.1%} of the people's pixels, of them {doubtful / pixels:.1%} were "
+        "called differently"
+    )
 
 
 if __name__ == "__main__":

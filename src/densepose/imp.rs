@@ -13,6 +13,7 @@ use crate::estimator::{self, Estimator, Model, Options, Provider, Tracker};
 use crate::frame::SHORT_SIDES;
 use crate::lock;
 use crate::meta;
+use crate::passthrough;
 use crate::person::Persons;
 use crate::scene::Scene;
 use crate::video;
@@ -393,9 +394,7 @@ impl DensePose {
     /// After a pause people may be the same, but do not look the same.
     fn notice_cut(&self, stream: &mut Stream, buffer: &gst::BufferRef) {
         let Some(info) = &stream.info else { return };
-        let segment = self.obj().segment();
-        let segment = segment.downcast_ref::<gst::ClockTime>();
-        let time = segment.and_then(|s| s.to_running_time(buffer.pts()?));
+        let time = passthrough::running_time(self.obj().upcast_ref(), buffer);
         let jumped = time.zip(stream.time).is_some_and(|(now, last)| now < last);
         stream.paused |= time.zip(stream.time).is_some_and(|(now, last)| now >= last + PAUSE);
         let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info).ok();
@@ -468,9 +467,7 @@ impl DensePose {
     /// Whether the sink would get this frame too late even if no inference ran on it.
     fn is_late(&self, buffer: &gst::BufferRef) -> bool {
         let Some(earliest) = lock(&self.timing).earliest else { return false };
-        let segment = self.obj().segment();
-        let Some(segment) = segment.downcast_ref::<gst::ClockTime>() else { return false };
-        let late = segment.to_running_time(buffer.pts()).is_some_and(|t| t < earliest);
+        let late = passthrough::running_time(self.obj().upcast_ref(), buffer).is_some_and(|t| t < earliest);
         if late {
             gst::debug!(CAT, imp = self, "behind by QoS: frame keeps the last result");
         }

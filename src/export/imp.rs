@@ -72,10 +72,8 @@ impl Settings {
     }
 
     fn encoder(&self) -> Result<Box<dyn Encoder>, String> {
-        let fields = |known: &[records::Field]| match &self.fields {
-            Some(list) => Fields::parse(list, known).map_err(|e| e.to_string()),
-            None => Ok(Fields::of(known)),
-        };
+        let fields =
+            |known: &[records::Field]| Fields::chosen(self.fields.as_deref(), known).map_err(|e| e.to_string());
         Ok(match self.format {
             Format::Jsonl => Box::new(records::jsonl::Writer {
                 fields: fields(&records::jsonl::FIELDS)?,

@@ -32,6 +32,7 @@ pub struct DensePoseOverlay {
 /// What the streaming thread passes on from frame to frame.
 #[derive(Default)]
 struct Stream {
+    info: Option<gst_video::VideoInfo>,
     /// The people of the frame to be drawn next; `None` where nobody looked for them.
     found: Option<Persons>,
     /// Problems are reported once per caps, not once per frame.
@@ -312,7 +313,8 @@ impl BaseTransformImpl for DensePoseOverlay {
             let settings = lock(&self.settings);
             (settings.style(), settings.without_meta)
         };
-        let shown = meta::shown(buffer, self.frame_size());
+        let size = lock(&self.stream).info.as_ref().map_or((0, 0), |info| (info.width(), info.height()));
+        let shown = meta::shown(buffer, size);
         let unknown = shown.is_none() && without_meta != WithoutMeta::Pass;
         // The base class copies frames that others hold, too, so that they may be drawn on, and maps are copied to be
         // drawn: not if nothing will be.
@@ -342,7 +344,7 @@ impl BaseTransformImpl for DensePoseOverlay {
             return Err(gst::FlowError::Error);
         }
         // The base class lets buffers pass that it cannot map, even if something is to be hidden, and warns every time.
-        let info = self.obj().sink_pad().current_caps().and_then(|c| gst_video::VideoInfo::from_caps(&c).ok());
+        let info = lock(&self.stream).info.clone();
         if info.is_none_or(|info| VideoFrameRef::from_buffer_ref_readable(buffer, &info).is_err()) {
             let hides = lock(&self.settings).style().hiding.is_some();
             return self.undrawable("the buffer cannot be mapped", hides);
@@ -356,13 +358,6 @@ const LOST: &str = "put densepose before this element, and elements that crop, f
                     picture before densepose or behind this one";
 
 impl DensePoseOverlay {
-    fn frame_size(&self) -> (u32, u32) {
-        let caps = self.obj().sink_pad().current_caps();
-        let side =
-            |s: &gst::StructureRef, name| s.get::<i32>(name).ok().and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
-        caps.as_ref().and_then(|c| c.structure(0)).map_or((0, 0), |s| (side(s, "width"), side(s, "height")))
-    }
-
     fn warn_unknown(&self, without_meta: WithoutMeta) {
         let what = match without_meta {
             WithoutMeta::Hide => "is hidden as a whole",
@@ -384,7 +379,7 @@ impl VideoFilterImpl for DensePoseOverlay {
         outcaps: &gst::Caps,
         out_info: &gst_video::VideoInfo,
     ) -> Result<(), gst::LoggableError> {
-        *lock(&self.stream) = Stream::default();
+        *lock(&self.stream) = Stream { info: Some(in_info.clone()), ..Stream::default() };
         self.parent_set_info(incaps, in_info, outcaps, out_info)
     }
 

@@ -64,15 +64,12 @@ use std::io::{BufRead, BufReader, Read};
 use flate2::Compression;
 use flate2::bufread::{ZlibDecoder, ZlibEncoder};
 
-use crate::person::{Person, Persons};
+pub use crate::person::{MAX_FRAMES, MAX_PIXELS};
+use crate::person::{Person, Persons, most_pixels};
 use maps::Map;
 
 /// Version of the packets that this crate writes and reads.
 pub const VERSION: u8 = 1;
-/// Most pixels that the maps of a packet have together.
-pub const MAX_PIXELS: usize = 1 << 26;
-/// The same in frames: people overlap, but not all over the picture.
-pub const MAX_FRAMES: usize = 8;
 /// How much larger a side of the frame that a packet names may be than that of the video, which may have been scaled
 /// since.
 const MAX_SCALE: u32 = 2;
@@ -152,12 +149,6 @@ pub fn encode_with(persons: &Persons, precision: u8) -> Vec<u8> {
     // Reading from memory into memory cannot fail.
     let _ = ZlibEncoder::new(raw.as_slice(), LEVEL).read_to_end(&mut packet);
     packet
-}
-
-/// Most pixels of the maps in a frame.
-fn most_pixels(width: u32, height: u32) -> usize {
-    let frame = u64::from(width) * u64::from(height);
-    usize::try_from(frame.saturating_mul(MAX_FRAMES as u64)).unwrap_or(usize::MAX).min(MAX_PIXELS)
 }
 
 /// Whether a box may be that of somebody in a frame. Boxes reach beyond the frame by the model's margin, and after a

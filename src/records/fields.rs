@@ -46,6 +46,14 @@ impl Fields {
         Self(fields.iter().fold(0, |set, &f| set | 1 << f as u8))
     }
 
+    /// Those of a list, or all that the format knows where there is none.
+    ///
+    /// # Errors
+    /// As [`Fields::parse`].
+    pub fn chosen(list: Option<&str>, known: &[Field]) -> Result<Self, FieldsError> {
+        list.map_or_else(|| Ok(Self::of(known)), |list| Self::parse(list, known))
+    }
+
     /// Reads a list separated by commas, of fields among `known`.
     pub fn parse(list: &str, known: &[Field]) -> Result<Self, FieldsError> {
         let mut found = Vec::new();

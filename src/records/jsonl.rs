@@ -20,10 +20,8 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::rle::{self, Rle};
-use super::{
-    Encoder, Error, Field, Fields, MAX_PERSONS, Record, claimed_size, coordinate, finite, integer, most_pixels, png,
-};
-use crate::person::{IuvMap, PARTS, Person, Persons};
+use super::{Encoder, Error, Field, Fields, MAX_PERSONS, Record, claimed_size, coordinate, finite, integer, png};
+use crate::person::{IuvMap, PARTS, Person, Persons, most_pixels};
 
 /// Version that is written and read.
 pub const VERSION: u32 = 1;

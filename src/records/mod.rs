@@ -23,20 +23,12 @@ mod zip;
 
 pub use fields::{Field, Fields, FieldsError};
 
+use crate::person::MAX_FRAMES;
+pub use crate::person::MAX_PIXELS;
 use crate::person::Persons;
 
 /// Most persons that a reader takes from one frame.
 pub const MAX_PERSONS: usize = 1000;
-/// Most pixels that the maps of one frame may have together: two frames of 8K, wholly covered.
-pub const MAX_PIXELS: usize = 1 << 26;
-/// The same in frames of the size that a file names: people overlap, but not all over the picture.
-const MAX_FRAMES: usize = 8;
-
-/// Most pixels of the maps in a frame of a size.
-fn most_pixels(width: u32, height: u32) -> usize {
-    let frame = u64::from(width) * u64::from(height);
-    usize::try_from(frame.saturating_mul(MAX_FRAMES as u64)).unwrap_or(usize::MAX).min(MAX_PIXELS)
-}
 
 /// The people of one frame, and which frame it is.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -155,11 +155,8 @@ impl BaseTransformImpl for DensePoseSerialize {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         meta::register();
         let settings = lock(&self.settings).clone();
-        let fields = match &settings.fields {
-            Some(list) => Fields::parse(list, &jsonl::FIELDS)
-                .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ["{e}"]))?,
-            None => Fields::of(&jsonl::FIELDS),
-        };
+        let fields = Fields::chosen(settings.fields.as_deref(), &jsonl::FIELDS)
+            .map_err(|e| gst::error_msg!(gst::ResourceError::Settings, ["{e}"]))?;
         let writer = jsonl::Writer { fields, iuv: settings.iuv_encoding.into() };
         *lock(&self.stream) = Stream { writer, ..Stream::default() };
         Ok(())
@@ -214,7 +211,7 @@ impl BaseTransformImpl for DensePoseSerialize {
         let mut line = Vec::new();
         stream.writer.record(&record, &mut line);
         let absence = lock(&self.settings).absence;
-        let changes = match self.running_time(&buffer) {
+        let changes = match passthrough::running_time(self.obj().upcast_ref(), &buffer) {
             Some(time) => stream.presence.seen(ids.into_iter(), time.nseconds(), absence),
             None => Vec::new(),
         };
@@ -233,11 +230,6 @@ impl BaseTransformImpl for DensePoseSerialize {
 }
 
 impl DensePoseSerialize {
-    fn running_time(&self, buffer: &gst::BufferRef) -> Option<gst::ClockTime> {
-        let segment = self.obj().segment();
-        segment.downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?)
-    }
-
     /// Tells downstream that there is nothing at this time, so that it does not wait for it.
     fn pass_gap(&self, buffer: &gst::BufferRef) {
         let Some(pts) = buffer.pts() else { return };

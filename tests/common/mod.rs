@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
 
+use gst::prelude::*;
+
 pub fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -66,6 +68,15 @@ pub fn frame(format: &str, width: usize, height: usize, rgb: &[u8]) -> gst::Buff
 pub fn tiny_frame(format: &str) -> (gst::Caps, gst::Buffer) {
     let (w, h, rgb) = tiny_picture();
     (caps(format, w, h), frame(format, w, h, &rgb))
+}
+
+/// Elements as they are written in a pipeline, in a harness, and the bus on which they post.
+pub fn harness_and_bus(description: &str) -> (gst_check::Harness, gst::Bus) {
+    init();
+    let h = gst_check::Harness::new_parse(description);
+    let bus = gst::Bus::new();
+    h.element().unwrap().set_bus(Some(&bus));
+    (h, bus)
 }
 
 /// The texts of all messages of a kind on the bus, debug text included.

@@ -26,7 +26,7 @@ fn main() -> std::io::Result<()> {
     let edit = sei::insert(format, &h265, &fragments).ok().flatten().expect("there is a picture");
     seed("sei", "h265", &[&[7][..], &sei::apply(&h265, &[edit])].concat())?;
 
-    let record = Record { frame: 3, pts: Some(120_000_000), duration: Some(40_000_000), persons: people() };
+    let record = Record { frame: 3, clip: 0, pts: Some(120_000_000), duration: Some(40_000_000), persons: people() };
     seed("jsonl", "png", &file(jsonl::Writer::default(), &record))?;
     let masks = jsonl::Writer { iuv: jsonl::IuvEncoding::Rle, ..Default::default() };
     seed("jsonl", "rle", &file(masks, &record))?;

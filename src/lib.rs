@@ -48,6 +48,8 @@ pub mod packet;
 #[cfg(feature = "gstreamer")]
 mod passthrough;
 pub mod person;
+#[cfg(feature = "gstreamer")]
+mod properties;
 pub mod records;
 pub mod render;
 pub mod scene;

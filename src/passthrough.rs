@@ -22,3 +22,35 @@ pub(crate) fn stream_time(element: &gst_base::BaseTransform, buffer: &gst::Buffe
     let segment = element.segment();
     segment.downcast_ref::<gst::ClockTime>().and_then(|s| s.to_stream_time(pts)).or(Some(pts))
 }
+
+/// Counts the streams that follow each other through an element, as clips of a playlist do: in each, time begins again.
+#[derive(Debug, Default)]
+pub(crate) struct Clips {
+    number: u32,
+    id: Option<String>,
+    /// Whether a frame of this clip has come.
+    begun: bool,
+}
+
+impl Clips {
+    /// Looks at an event of the sink pad. A stream that starts again under the same id is the same clip.
+    pub fn note(&mut self, event: &gst::Event) {
+        let gst::EventView::StreamStart(start) = event.view() else { return };
+        let id = Some(start.stream_id().to_string());
+        if self.begun && self.id != id {
+            self.number += 1;
+            self.begun = false;
+        }
+        self.id = id;
+    }
+
+    /// Notes that a frame came.
+    pub fn frame(&mut self) {
+        self.begun = true;
+    }
+
+    /// Number of the clip, from 0.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+}

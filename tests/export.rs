@@ -140,7 +140,7 @@ fn frames(path: &Path) -> Vec<u64> {
 }
 
 fn record(frame: u64) -> Record {
-    Record { frame, pts: Some(frame * STEP), duration: Some(STEP), persons: people(frame) }
+    Record { frame, clip: 0, pts: Some(frame * STEP), duration: Some(STEP), persons: people(frame) }
 }
 
 #[test]
@@ -559,6 +559,61 @@ fn files_of_a_series_rotate_by_time_though_time_begins_again() {
     export.end();
     // Two steps a clip: a file is full in the third clip.
     assert_eq!(names(d.path()).len(), 2, "{:?}", names(d.path()));
+}
+
+/// Passes clips of three frames, one after another, in each of which time begins again; frame `n` shows [`people`]
+/// number `n`. What came out.
+fn play(bench: &mut Bench, clips: &[&str], frame: impl Fn(u64) -> gst::Buffer) -> Vec<gst::Buffer> {
+    let mut out = Vec::new();
+    for (clip, id) in (0..).zip(clips) {
+        bench.harness().push_event(gst::event::StreamStart::new(id));
+        bench.harness().push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+        for n in 0..3 {
+            let mut buffer = frame(clip * 3 + n);
+            buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_nseconds(n * STEP));
+            out.push(bench.pass(buffer).unwrap());
+        }
+    }
+    out
+}
+
+#[test]
+fn each_clip_of_a_playlist_gets_its_own_people_back() {
+    let d = tempfile::tempdir().unwrap();
+    let path = d.path().join("p.jsonl");
+    let mut export = Bench::export(&path, "");
+    play(&mut export, &["a", "b", "c"], buffer);
+    export.end();
+    assert_eq!(lines(&path).iter().map(|r| r.clip).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 1, 2, 2, 2]);
+
+    let mut import = Bench::import(&path, "");
+    for (n, buffer) in (0..).zip(play(&mut import, &["a", "b", "c"], bare)) {
+        assert_eq!(meta::read(&buffer), Some(people(n)), "frame {n}");
+    }
+    assert_eq!(import.warnings(), Vec::<String>::new());
+    import.end();
+    // A stream that starts once more is the same clip.
+    let mut import = Bench::import(&path, "");
+    for (n, buffer) in (0..).zip(play(&mut import, &["a", "a"], bare)) {
+        assert_eq!(meta::read(&buffer), Some(people(n % 3)), "frame {n}");
+    }
+    import.end();
+}
+
+#[test]
+fn a_clip_that_is_not_in_the_file_gets_nobody_and_a_warning() {
+    let d = tempfile::tempdir().unwrap();
+    let path = d.path().join("p.jsonl");
+    let mut export = Bench::export(&path, "");
+    play(&mut export, &["a"], buffer);
+    export.end();
+    let mut import = Bench::import(&path, "");
+    for (n, buffer) in (0..).zip(play(&mut import, &["a", "b"], bare)) {
+        assert_eq!(meta::read(&buffer), (n < 3).then(|| people(n)), "frame {n}");
+    }
+    let warnings = import.warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("no records of clip 2"), "{warnings:?}");
+    import.end();
 }
 
 #[test]

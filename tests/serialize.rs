@@ -53,7 +53,7 @@ fn each_frame_becomes_a_line_with_its_time() {
         let bytes = line.map_readable().unwrap();
         assert_eq!(bytes.iter().filter(|&&b| b == b'\n').count(), 1);
         let persons = people(&[n as u32, 9]);
-        let expected = Record { frame: n, pts: Some(n * STEP), duration: Some(STEP), persons };
+        let expected = Record { frame: n, clip: 0, pts: Some(n * STEP), duration: Some(STEP), persons };
         assert_eq!(jsonl::parse(&bytes).unwrap(), expected);
     }
     let caps = h.sinkpad().unwrap().current_caps().unwrap();

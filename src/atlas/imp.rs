@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
@@ -11,6 +12,7 @@ use super::Fill;
 use super::people::{Options, People, WriteError};
 use crate::lock;
 use crate::meta;
+use crate::properties;
 use crate::records::location::Location;
 use crate::video;
 
@@ -25,7 +27,7 @@ const ANYBODY: i64 = -1;
 /// What the user has set.
 #[derive(Clone, Debug)]
 struct Settings {
-    location: Option<String>,
+    location: Option<PathBuf>,
     overwrite: bool,
     chart_size: u32,
     fill: Fill,
@@ -160,6 +162,9 @@ impl ObjectImpl for DensePoseAtlas {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if !properties::usable(self, value, pspec, &["location"]) {
+            return;
+        }
         let mut settings = lock(&self.settings);
         // GObject checks type and range against the ParamSpec before it calls.
         match pspec.name() {

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
 use std::time::Instant;
 
@@ -15,6 +16,7 @@ use crate::lock;
 use crate::meta;
 use crate::passthrough;
 use crate::person::Persons;
+use crate::properties;
 use crate::scene::Scene;
 use crate::video;
 
@@ -32,7 +34,7 @@ const DEFAULT_SMOOTHING: f64 = 0.5;
 /// What the user has set.
 #[derive(Clone, Debug)]
 struct Settings {
-    model: Option<String>,
+    model: Option<PathBuf>,
     short_side: u32,
     score_threshold: f64,
     max_persons: u32,
@@ -204,6 +206,9 @@ impl ObjectImpl for DensePose {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if !properties::usable(self, value, pspec, &["model"]) {
+            return;
+        }
         let mut settings = lock(&self.settings);
         // GObject checks type and range against the ParamSpec before it calls.
         match pspec.name() {

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
@@ -12,6 +13,7 @@ use super::{Existing, Format, IuvEncoding};
 use crate::lock;
 use crate::meta;
 use crate::passthrough;
+use crate::properties;
 use crate::records::location::Location;
 use crate::records::{self, Encoder, Fields, Record};
 
@@ -24,7 +26,7 @@ const DEFAULT_FILE_NAME: &str = "%05d.png";
 /// What the user has set.
 #[derive(Clone, Debug)]
 struct Settings {
-    location: Option<String>,
+    location: Option<PathBuf>,
     format: Format,
     fields: Option<String>,
     iuv_encoding: IuvEncoding,
@@ -98,6 +100,7 @@ struct Stream {
     witness: Option<Witness>,
     /// Number of the next frame.
     frame: u64,
+    clips: passthrough::Clips,
     warned: bool,
 }
 
@@ -175,6 +178,9 @@ impl ObjectImpl for DensePoseExport {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if !properties::usable(self, value, pspec, &["location"]) {
+            return;
+        }
         let mut settings = lock(&self.settings);
         // GObject checks type and range against the ParamSpec before it calls.
         match pspec.name() {
@@ -266,6 +272,7 @@ impl BaseTransformImpl for DensePoseExport {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
+        lock(&self.stream).clips.note(&event);
         if let gst::EventView::Eos(_) = event.view() {
             let mut stream = lock(&self.stream);
             if !self.left_incomplete(&mut stream)
@@ -283,6 +290,8 @@ impl BaseTransformImpl for DensePoseExport {
         let mut stream = lock(&self.stream);
         let frame = stream.frame;
         stream.frame += 1;
+        stream.clips.frame();
+        let clip = stream.clips.number();
         let Some(files) = &mut stream.files else { return Ok(gst::FlowSuccess::Ok) };
         let Some(persons) = meta::read(buffer) else { return Ok(gst::FlowSuccess::Ok) };
         if files.ended() {
@@ -297,7 +306,7 @@ impl BaseTransformImpl for DensePoseExport {
             return Ok(gst::FlowSuccess::Ok);
         }
         let pts = passthrough::stream_time(self.obj().upcast_ref(), buffer).map(|t| t.nseconds());
-        let record = Record { frame, pts, duration: buffer.duration().map(|d| d.nseconds()), persons };
+        let record = Record { frame, clip, pts, duration: buffer.duration().map(|d| d.nseconds()), persons };
         match files.write(&record) {
             Ok(()) => Ok(gst::FlowSuccess::Ok),
             Err(e) => self.failed(&mut stream, &e),

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
@@ -6,10 +8,11 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use super::source::{Source, Wanted};
+use super::source::{Interrupted, Source, Wanted};
 use crate::lock;
 use crate::meta;
 use crate::passthrough;
+use crate::properties;
 use crate::records::location::Location;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -22,7 +25,7 @@ const WARNINGS: usize = 10;
 /// What the user has set.
 #[derive(Clone, Debug, Default)]
 struct Settings {
-    location: Option<String>,
+    location: Option<PathBuf>,
     /// 0 = half of the frame's duration.
     tolerance: u64,
 }
@@ -33,6 +36,9 @@ struct Stream {
     source: Option<Source>,
     /// Number of the next frame.
     frame: u64,
+    clips: passthrough::Clips,
+    /// The last clip of which it was said that the file lacks it.
+    lacking: Option<u32>,
     warnings: usize,
 }
 
@@ -40,6 +46,8 @@ struct Stream {
 pub struct DensePoseImport {
     settings: Mutex<Settings>,
     stream: Mutex<Stream>,
+    /// Whether a search is to end at once: the stream is flushed or the element stops.
+    stopping: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -69,6 +77,9 @@ impl ObjectImpl for DensePoseImport {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if !properties::usable(self, value, pspec, &["location"]) {
+            return;
+        }
         let mut settings = lock(&self.settings);
         // GObject checks type and range against the ParamSpec before it calls.
         match pspec.name() {
@@ -97,6 +108,16 @@ impl ObjectImpl for DensePoseImport {
 impl GstObjectImpl for DensePoseImport {}
 
 impl ElementImpl for DensePoseImport {
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::ReadyToPaused => self.stopping.store(false, Ordering::Relaxed),
+            // Before the pads stop, which waits for the frame that is being worked on.
+            gst::StateChange::PausedToReady => self.stopping.store(true, Ordering::Relaxed),
+            _ => {}
+        }
+        self.parent_change_state(transition)
+    }
+
     fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
         static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
             gst::subclass::ElementMetadata::new(
@@ -143,8 +164,15 @@ impl BaseTransformImpl for DensePoseImport {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
-        if matches!(event.view(), gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_)) {
-            lock(&self.stream).frame = 0;
+        match event.view() {
+            // While a frame may be worked on.
+            gst::EventView::FlushStart(_) => self.stopping.store(true, Ordering::Relaxed),
+            gst::EventView::FlushStop(_) => {
+                self.stopping.store(false, Ordering::Relaxed);
+                lock(&self.stream).frame = 0;
+            }
+            gst::EventView::StreamStart(_) => lock(&self.stream).clips.note(&event),
+            _ => {}
         }
         self.parent_sink_event(event)
     }
@@ -153,7 +181,9 @@ impl BaseTransformImpl for DensePoseImport {
         let tolerance = lock(&self.settings).tolerance;
         let mut stream = lock(&self.stream);
         let stream = &mut *stream;
+        stream.clips.frame();
         let wanted = Wanted {
+            clip: stream.clips.number(),
             time: passthrough::stream_time(self.obj().upcast_ref(), buffer).map(|t| t.nseconds()),
             frame: stream.frame,
             tolerance: (tolerance != 0).then_some(tolerance),
@@ -161,9 +191,29 @@ impl BaseTransformImpl for DensePoseImport {
         };
         stream.frame += 1;
         let Some(source) = &mut stream.source else { return Ok(gst::FlowSuccess::Ok) };
-        match source.find(&wanted) {
-            Some(record) => meta::attach(buffer, &record.persons),
-            None => gst::log!(CAT, imp = self, "no record for {wanted:?}"),
+        let stopping = || self.stopping.load(Ordering::Relaxed);
+        let found = match source.find(&wanted, &stopping) {
+            Ok(Some(record)) => {
+                meta::attach(buffer, &record.persons);
+                true
+            }
+            Ok(None) => false,
+            Err(Interrupted) => return Err(gst::FlowError::Flushing),
+        };
+        if !found {
+            gst::log!(CAT, imp = self, "no record for {wanted:?}");
+            if stream.lacking != Some(wanted.clip) && wanted.time.is_some() && source.lacks(wanted.clip) {
+                stream.lacking = Some(wanted.clip);
+                let clip = u64::from(wanted.clip) + 1;
+                gst::element_imp_warning!(
+                    self,
+                    gst::StreamError::Decode,
+                    [
+                        "the file has no records of clip {clip} of this stream; its frames get no people: write the file \
+                      anew from the same clips in the same order"
+                    ]
+                );
+            }
         }
         for problem in source.problems() {
             gst::warning!(CAT, imp = self, "left out: {problem}");

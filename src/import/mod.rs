@@ -12,8 +12,14 @@
 //! record with its number. The [metadata](crate::meta) says which frame size it refers to: `densepose-overlay` scales
 //! it to the video.
 //!
-//! The file is read as the video goes on, and what was read is only remembered by its place in the file. A line that
-//! cannot be used is left out with a warning that names it.
+//! Where one stream follows another, as the clips of a playlist do, time begins again: clips are counted, and each gets
+//! the records of the clip with its number. The video must bring the same clips in the same order. A clip of which the
+//! file knows nothing gets nobody, with a warning; a time that is in the file twice is warned of, and its first record
+//! counts.
+//!
+//! The file is read as the video goes on, and what was read is only remembered by its place in the file. A frame far
+//! away, after a seek, is found by binary search: records are expected in order of their times, up to 16 of them out of
+//! order, as `densepose-export` writes them. A line that cannot be used is left out with a warning that names it.
 
 use gst::glib;
 use gst::prelude::*;

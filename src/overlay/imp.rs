@@ -1,3 +1,4 @@
+use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
@@ -15,6 +16,7 @@ use super::{Canvas, Effect, Palette, Preset, Style, WithoutMeta};
 use crate::lock;
 use crate::meta;
 use crate::person::Persons;
+use crate::properties;
 use crate::render::Renderer;
 use crate::video;
 
@@ -157,11 +159,14 @@ impl ObjectImpl for DensePoseOverlay {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let text = || value.get::<Option<String>>().unwrap_or_default();
+        if !properties::usable(self, value, pspec, &["custom-palette", "texture"]) {
+            return;
+        }
+        let path = || value.get::<Option<PathBuf>>().unwrap_or_default();
         match pspec.name() {
-            "custom-palette" => return self.set_resource(text(), settings::palette, |s| &mut s.custom_palette),
-            "parts" => return self.set_resource(text(), settings::parts, |s| &mut s.parts),
-            "texture" => return self.set_resource(text(), settings::texture, |s| &mut s.texture),
+            "custom-palette" => return self.set_resource(path(), settings::palette, |s| &mut s.custom_palette),
+            "parts" => return self.set_resource(path(), settings::parts, |s| &mut s.parts),
+            "texture" => return self.set_resource(path(), settings::texture, |s| &mut s.texture),
             _ => {}
         }
         let mut settings = lock(&self.settings);
@@ -223,8 +228,8 @@ impl DensePoseOverlay {
     /// it the old one stays.
     fn set_resource<T>(
         &self,
-        text: Option<String>,
-        load: impl Fn(&str) -> Result<T, String>,
+        text: Option<PathBuf>,
+        load: impl Fn(&Path) -> Result<T, String>,
         place: impl Fn(&mut Settings) -> &mut Resource<T>,
     ) {
         let started = lock(&self.settings).started;

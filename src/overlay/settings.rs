@@ -1,6 +1,7 @@
 //! What the user has set, and what it means to the renderer.
 
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Canvas, Effect, Palette, Preset, Style, WithoutMeta};
@@ -37,10 +38,10 @@ pub struct Settings {
     pub started: bool,
 }
 
-/// A string and what was read from it, or from the file that it names.
+/// A string, maybe a file's name and so not always UTF-8, and what was read from it or from that file.
 #[derive(Clone, Debug)]
 pub struct Resource<T> {
-    pub text: Option<String>,
+    pub text: Option<PathBuf>,
     pub value: Option<T>,
 }
 
@@ -52,7 +53,7 @@ impl<T> Default for Resource<T> {
 
 impl<T> Resource<T> {
     /// Reads `text` with `load`; unset has no value.
-    pub fn loaded(text: Option<String>, load: impl Fn(&str) -> Result<T, String>) -> Result<Self, String> {
+    pub fn loaded(text: Option<PathBuf>, load: impl Fn(&Path) -> Result<T, String>) -> Result<Self, String> {
         let value = text.as_deref().map(load).transpose()?;
         Ok(Self { text, value })
     }
@@ -166,28 +167,30 @@ impl Settings {
 }
 
 /// Property `custom-palette`: a list of colours or the name of a file.
-pub fn palette(text: &str) -> Result<render::Palette, String> {
-    if text.trim_start().starts_with('#') {
+pub fn palette(text: &Path) -> Result<render::Palette, String> {
+    if let Some(text) = text.to_str().filter(|t| t.trim_start().starts_with('#')) {
         return render::Palette::from_list(text).map_err(|e| format!("custom-palette: {e}"));
     }
+    let name = text.display();
     let bytes = read(text, MAX_PALETTE_FILE).map_err(|e| {
-        format!("custom-palette \"{text}\" is no list of colours (#rrggbb,#rrggbb,...), and as a file it cannot be read: {e}")
+        format!("custom-palette \"{name}\" is no list of colours (#rrggbb,#rrggbb,...), and as a file it cannot be read: {e}")
     })?;
-    render::Palette::from_lines(&String::from_utf8_lossy(&bytes)).map_err(|e| format!("custom-palette \"{text}\": {e}"))
+    render::Palette::from_lines(&String::from_utf8_lossy(&bytes)).map_err(|e| format!("custom-palette \"{name}\": {e}"))
 }
 
 /// Property `parts`.
-pub fn parts(text: &str) -> Result<render::Parts, String> {
-    text.parse().map_err(|e| format!("parts: {e}"))
+pub fn parts(text: &Path) -> Result<render::Parts, String> {
+    text.to_string_lossy().parse().map_err(|e| format!("parts: {e}"))
 }
 
 /// Property `texture`: the name of a file.
-pub fn texture(path: &str) -> Result<Arc<render::Texture>, String> {
-    let bytes = read(path, MAX_TEXTURE_FILE).map_err(|e| format!("texture \"{path}\" cannot be read: {e}"))?;
-    render::Texture::from_png(&bytes).map(Arc::new).map_err(|e| format!("texture \"{path}\": {e}"))
+pub fn texture(path: &Path) -> Result<Arc<render::Texture>, String> {
+    let name = path.display();
+    let bytes = read(path, MAX_TEXTURE_FILE).map_err(|e| format!("texture \"{name}\" cannot be read: {e}"))?;
+    render::Texture::from_png(&bytes).map(Arc::new).map_err(|e| format!("texture \"{name}\": {e}"))
 }
 
-fn read(path: &str, limit: u64) -> Result<Vec<u8>, String> {
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;

@@ -4,7 +4,8 @@
 //! {"version":1,"frame":12,"pts":480000000,"duration":40000000,"width":640,"height":360,"age":0,"persons":[
 //!  {"id":7,"score":0.98,"box":[10,20,100,200],"iuv":"iVBORw0...","segmentation":{"size":[360,640],"counts":"..."}}]}
 //! ```
-//! (without the line break). `box` is left, top, width and height in pixels; `iuv` a base64 PNG of the box whose red
+//! (without the line break). Where one video follows another in the same file, the lines of the second have `"clip":1`,
+//! and so on; `pts` counts from the start of each. `box` is left, top, width and height in pixels; `iuv` a base64 PNG of the box whose red
 //! is I, green U and blue V. In place of `iuv` there may be `parts`, a [mask](super::rle) of the box for each part
 //! that is in it: `{"2":{"size":[200,100],"counts":"..."}}`. `segmentation` is the mask in the frame. Every field of
 //! a person may be missing; a reader ignores fields that it does not know.
@@ -59,6 +60,8 @@ impl Default for Writer {
 struct LineOut<'a> {
     version: u32,
     frame: u64,
+    #[serde(skip_serializing_if = "first")]
+    clip: u32,
     pts: Option<u64>,
     duration: Option<u64>,
     width: u32,
@@ -99,6 +102,11 @@ impl Writer {
     }
 }
 
+/// Whether this is the first clip, of which nothing is said.
+fn first(clip: &u32) -> bool {
+    *clip == 0
+}
+
 /// A mask for each part that is in the map.
 fn parts(map: &IuvMap) -> BTreeMap<u8, Rle<'static>> {
     let mut there = [false; PARTS as usize + 1];
@@ -110,10 +118,11 @@ impl Encoder for Writer {
     fn start(&mut self, _out: &mut Vec<u8>) {}
 
     fn record(&mut self, record: &Record, out: &mut Vec<u8>) {
-        let Record { frame, pts, duration, persons } = record;
+        let Record { frame, clip, pts, duration, persons } = record;
         let line = LineOut {
             version: VERSION,
             frame: *frame,
+            clip: *clip,
             pts: *pts,
             duration: *duration,
             width: persons.width,
@@ -134,6 +143,7 @@ impl Encoder for Writer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     pub frame: u64,
+    pub clip: u32,
     pub pts: Option<u64>,
     pub duration: Option<u64>,
 }
@@ -144,12 +154,14 @@ pub fn header(line: &[u8]) -> Result<Header, Error> {
     struct HeaderIn {
         version: u64,
         frame: Option<u64>,
+        #[serde(default)]
+        clip: u32,
         pts: Option<u64>,
         duration: Option<u64>,
     }
-    let HeaderIn { version, frame, pts, duration } = serde_json::from_slice(line)?;
+    let HeaderIn { version, frame, clip, pts, duration } = serde_json::from_slice(line)?;
     known(version)?;
-    Ok(Header { frame: frame.ok_or(Error::Value("a line without `frame`"))?, pts, duration })
+    Ok(Header { frame: frame.ok_or(Error::Value("a line without `frame`"))?, clip, pts, duration })
 }
 
 fn known(version: u64) -> Result<(), Error> {
@@ -160,6 +172,8 @@ fn known(version: u64) -> Result<(), Error> {
 struct LineIn<'a> {
     version: u64,
     frame: u64,
+    #[serde(default)]
+    clip: u32,
     pts: Option<u64>,
     duration: Option<u64>,
     width: u32,
@@ -214,7 +228,7 @@ pub fn parse(line: &[u8]) -> Result<Record, Error> {
     let mut budget = most_pixels(line.width, line.height);
     let persons = line.persons.into_iter().map(|p| p.read(&mut budget)).collect::<Result<_, _>>()?;
     let persons = Persons { width: line.width, height: line.height, age: line.age, persons };
-    Ok(Record { frame: line.frame, pts: line.pts, duration: line.duration, persons })
+    Ok(Record { frame: line.frame, clip: line.clip, pts: line.pts, duration: line.duration, persons })
 }
 
 impl PersonIn<'_> {
@@ -272,7 +286,12 @@ pub struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     pub fn new(input: R) -> Self {
-        Self { input, offset: 0, number: 0 }
+        Self::from(input, 0)
+    }
+
+    /// Lines of an input that is already `offset` bytes behind its start.
+    pub fn from(input: R, offset: u64) -> Self {
+        Self { input, offset, number: 0 }
     }
 
     /// Reads the next line into `line`.

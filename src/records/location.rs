@@ -1,5 +1,6 @@
 //! File names with a number in them, as `multifilesink` and `splitmuxsink` take them: `people-%05d.jsonl`.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +18,17 @@ pub enum Location {
 pub struct Error(String);
 
 impl Location {
-    pub fn parse(location: &str) -> Result<Self, Error> {
-        let error = || Error(location.to_owned());
+    /// Reads a location. A name that is not UTF-8 is one file's: it must hold no percent sign.
+    ///
+    /// # Errors
+    /// For an empty name, and for percent signs that stand for no number.
+    pub fn parse(location: impl AsRef<OsStr>) -> Result<Self, Error> {
+        let bytes = location.as_ref();
+        let error = || Error(bytes.to_string_lossy().into_owned());
+        let Some(location) = bytes.to_str() else {
+            let numbered = bytes.as_encoded_bytes().contains(&b'%');
+            return if numbered { Err(error()) } else { Ok(Self::File(bytes.into())) };
+        };
         let mut literals = vec![String::new()];
         let mut digits = None;
         let mut rest = location;
@@ -107,6 +117,15 @@ mod tests {
         for wrong in ["", "%", "%s.jsonl", "%5d", "%d-%d", "%0000d", "%d/a.jsonl", "100%.jsonl", "%-3d", "%0xd"] {
             assert!(Location::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_name_that_is_not_utf8_is_a_file_and_never_a_series() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = OsStr::from_bytes(b"caf\xe9.jsonl");
+        assert_eq!(Location::parse(name), Ok(Location::File(name.into())));
+        assert!(Location::parse(OsStr::from_bytes(b"caf\xe9-%d.jsonl")).is_err());
     }
 
     #[test]

@@ -35,7 +35,9 @@ pub const MAX_PERSONS: usize = 1000;
 pub struct Record {
     /// Number of the frame, from 0.
     pub frame: u64,
-    /// Stream time of the frame in nanoseconds.
+    /// Number of the clip, from 0, where one stream follows another and times begin again.
+    pub clip: u32,
+    /// Stream time of the frame in nanoseconds, counted from the start of its clip.
     pub pts: Option<u64>,
     /// How long the frame is shown, in nanoseconds.
     pub duration: Option<u64>,
@@ -130,7 +132,7 @@ pub(crate) mod samples {
             person(4_000_000_000, 1.0, 30, 20, map(4, 4, 2)),
         ];
         let persons = Persons { width: 20, height: 12, age: (frame % 3) as u32, persons };
-        Record { frame, pts: Some(frame * 40_000_000), duration: Some(40_000_000), persons }
+        Record { frame, clip: 0, pts: Some(frame * 40_000_000), duration: Some(40_000_000), persons }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::export::IuvEncoding;
 use crate::lock;
 use crate::meta;
 use crate::passthrough;
+use crate::properties;
 use crate::records::{Encoder, Fields, Record, jsonl};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -41,6 +42,7 @@ struct Stream {
     writer: jsonl::Writer,
     /// Number of the next frame.
     frame: u64,
+    clips: passthrough::Clips,
     presence: Presence,
 }
 
@@ -88,6 +90,9 @@ impl ObjectImpl for DensePoseSerialize {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if !properties::usable(self, value, pspec, &[]) {
+            return;
+        }
         let mut settings = lock(&self.settings);
         // GObject checks type and range against the ParamSpec before it calls.
         match pspec.name() {
@@ -188,6 +193,7 @@ impl BaseTransformImpl for DensePoseSerialize {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
+        lock(&self.stream).clips.note(&event);
         if matches!(event.view(), gst::EventView::Eos(_) | gst::EventView::FlushStop(_)) {
             let gone = lock(&self.stream).presence.clear();
             self.post(&gone);
@@ -200,6 +206,7 @@ impl BaseTransformImpl for DensePoseSerialize {
         let mut stream = lock(&self.stream);
         let frame = stream.frame;
         stream.frame += 1;
+        stream.clips.frame();
         let Some(persons) = meta::read(&buffer) else {
             drop(stream);
             self.pass_gap(&buffer);
@@ -207,7 +214,13 @@ impl BaseTransformImpl for DensePoseSerialize {
         };
         let ids: Vec<u32> = persons.persons.iter().map(|p| p.id).collect();
         let pts = passthrough::stream_time(self.obj().upcast_ref(), &buffer).map(|t| t.nseconds());
-        let record = Record { frame, pts, duration: buffer.duration().map(|d| d.nseconds()), persons };
+        let record = Record {
+            frame,
+            clip: stream.clips.number(),
+            pts,
+            duration: buffer.duration().map(|d| d.nseconds()),
+            persons,
+        };
         let mut line = Vec::new();
         stream.writer.record(&record, &mut line);
         let absence = lock(&self.settings).absence;

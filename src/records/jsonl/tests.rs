@@ -26,7 +26,10 @@ fn records_come_back() {
         let line = line(Writer::default(), &record);
         assert_eq!(line.iter().filter(|&&b| b == b'\n').count(), 1);
         assert_eq!(parse(&line).unwrap(), record);
-        assert_eq!(header(&line).unwrap(), Header { frame, pts: record.pts, duration: record.duration });
+        assert_eq!(
+            header(&line).unwrap(),
+            Header { frame, clip: record.clip, pts: record.pts, duration: record.duration }
+        );
     }
     let nobody = Record { frame: u64::MAX, pts: Some(u64::MAX), ..Record::default() };
     assert_eq!(parse(&line(Writer::default(), &nobody)).unwrap(), nobody);

@@ -53,6 +53,7 @@ mod properties;
 pub mod records;
 pub mod render;
 pub mod scene;
+pub mod schedule;
 pub mod sei;
 #[cfg(feature = "gstreamer")]
 pub mod seiextract;

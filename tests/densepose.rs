@@ -275,7 +275,11 @@ fn people_are_the_same_whatever_the_shape_of_pixels() {
         let (w, h) = (w as usize, h as usize);
         let mut caps = caps("RGB", w, h);
         caps.make_mut().set("pixel-aspect-ratio", gst::Fraction::new(par.0, par.1));
-        let element = gst::ElementFactory::make("densepose").property("threads", 1u32).build().unwrap();
+        let element = gst::ElementFactory::make("densepose")
+            .property("threads", 1u32)
+            .property_from_str("mode", "sync")
+            .build()
+            .unwrap();
         let found = run(&mut harness(&element), &caps, frame("RGB", w, h, rgb.as_raw()));
         assert_eq!((found.width as usize, found.height as usize), (w, h), "the frame's own pixels");
         found.persons
@@ -363,6 +367,166 @@ fn live_pipelines_learn_the_latency() {
     run(&mut h, &caps, buffer);
     assert!(bus.pop_filtered(&[gst::MessageType::Latency]).is_some());
     assert!(h.query_latency() > Some(gst::ClockTime::from_mseconds(40)));
+    element.set_bus(None);
+}
+
+/// A field of the stats.
+fn stat(element: &gst::Element, field: &str) -> u64 {
+    element.property::<gst::Structure>("stats").get(field).unwrap()
+}
+
+/// A harness whose source is live.
+fn live_harness(element: &gst::Element) -> Harness {
+    let mut h = harness(element);
+    h.set_upstream_latency(gst::ClockTime::from_mseconds(40));
+    h
+}
+
+fn end(h: &mut Harness) {
+    h.push_event(gst::event::Eos::new());
+}
+
+#[test]
+fn frames_of_live_sources_do_not_wait() {
+    let (caps, buffer) = tiny_frame("RGB");
+    let expected = run(&mut harness(&element()), &caps, buffer.clone()).persons;
+    let element = element();
+    element.set_property_from_str("mode", "auto");
+    let mut h = live_harness(&element);
+    h.set_src_caps(caps);
+    let mut frames = 0;
+    let found = loop {
+        h.push(buffer.clone()).unwrap();
+        frames += 1;
+        let out = h.pull().unwrap();
+        match meta::read(&out) {
+            Some(found) => break found,
+            None => std::thread::sleep(std::time::Duration::from_millis(1)),
+        }
+    };
+    assert!(found.age > 0 && found.age < frames, "of an earlier frame: {}", found.age);
+    assert_eq!(found.persons, expected);
+    assert_eq!(h.query_latency(), Some(gst::ClockTime::from_mseconds(40)), "none is added");
+    end(&mut h);
+    assert_eq!(stat(&element, "frames"), u64::from(frames));
+    assert_eq!(stat(&element, "reused"), 1);
+    assert!((1..=u64::from(frames)).contains(&stat(&element, "inferences")));
+}
+
+#[test]
+fn the_end_waits_for_the_frame_that_is_analysed() {
+    let (caps, buffer) = tiny_frame("RGB");
+    for (mode, waits) in [("async", false), ("sync", true), ("auto", false)] {
+        let element = element();
+        element.set_property_from_str("mode", mode);
+        let mut h = harness(&element);
+        h.set_src_caps(caps.clone());
+        h.push(buffer.clone()).unwrap();
+        end(&mut h);
+        assert_eq!(stat(&element, "inferences"), 1, "{mode}");
+        assert_eq!(meta::read(&h.pull().unwrap()).is_some(), waits, "{mode}");
+    }
+}
+
+#[test]
+fn nothing_of_before_a_flush_comes_after_it() {
+    let (caps, buffer) = tiny_frame("RGB");
+    let (w, h, _) = tiny_picture();
+    let empty = frame("RGB", w, h, &vec![0; w * h * 3]);
+    let expected = run(&mut harness(&element()), &caps, empty.clone()).persons;
+    let element = element();
+    element.set_property_from_str("mode", "async");
+    let mut harness = live_harness(&element);
+    harness.set_src_caps(caps);
+    for _ in 0..5 {
+        harness.push(buffer.clone()).unwrap();
+        harness.pull().unwrap();
+        harness.push_event(gst::event::FlushStart::new());
+        harness.push_event(gst::event::FlushStop::new(true));
+        harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+        let mut results = 0;
+        while results < 3 {
+            harness.push(empty.clone()).unwrap();
+            if let Some(found) = meta::read(&harness.pull().unwrap()) {
+                assert_eq!(found.persons, expected);
+                results += 1;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+}
+
+#[test]
+fn a_worker_tells_of_frames_that_it_cannot_read_once() {
+    let (caps, buffer) = tiny_frame("RGB");
+    let element = element();
+    element.set_property_from_str("mode", "async");
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let mut h = harness(&element);
+    h.set_src_caps(caps);
+    for _ in 0..20 {
+        h.push(gst::Buffer::from_slice([0u8; 7])).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    h.push(buffer).unwrap();
+    end(&mut h);
+    let warnings = texts(&bus, gst::MessageType::Warning);
+    assert!(warnings.len() == 1 && warnings[0].contains("frame passed unread"), "{warnings:?}");
+    assert_eq!(stat(&element, "inferences"), 1);
+    element.set_bus(None);
+}
+
+#[test]
+fn a_frame_that_would_come_too_late_is_not_analysed() {
+    let (caps, buffer) = tiny_frame("RGB");
+    let element = element();
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let mut h = live_harness(&element);
+    h.use_testclock();
+    let second = gst::ClockTime::SECOND;
+    let mut at = |now: gst::ClockTime, pts: gst::ClockTime| {
+        h.set_time(now).unwrap();
+        let mut b = buffer.copy();
+        b.get_mut().unwrap().set_pts(pts);
+        let age = run(&mut h, &caps, b).age;
+        h.push_upstream_event(gst::event::Latency::new(gst::ClockTime::ZERO));
+        age
+    };
+    assert_eq!(at(10 * second, 10 * second), 0, "there is no result yet");
+    assert_eq!(
+        at(10 * second + second / 10, 10 * second + second / 10),
+        1,
+        "shown at once: too late with an inference"
+    );
+    assert_eq!(at(10 * second + second / 10, 10 * second + second / 2), 0, "there is time");
+    assert_eq!(at(11 * second, 11 * second + second / 4), 0);
+    assert_eq!(at(11 * second + second / 2, 11 * second + second / 2), 1);
+    assert_eq!(at(12 * second + second / 4, 12 * second + second / 4), 0, "the result is a second old");
+    assert_eq!(stat(&element, "skipped-late"), 2);
+    let qos = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Qos])).count();
+    assert_eq!(qos, 2);
+    element.set_bus(None);
+}
+
+#[test]
+fn the_stats_are_posted_where_they_are_wanted() {
+    let (caps, buffer) = tiny_frame("RGB");
+    let element = element();
+    element.set_property("stats-interval", 100_000_000u64);
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let mut h = harness(&element);
+    for n in 0..6 {
+        let mut b = buffer.copy();
+        b.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(n * 40));
+        run(&mut h, &caps, b);
+    }
+    let posted: Vec<u64> = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Element]))
+        .map(|m| m.structure().unwrap().get("frames").unwrap())
+        .collect();
+    assert_eq!(posted, [1, 4], "at 0 and at 120 ms");
     element.set_bus(None);
 }
 
@@ -551,6 +715,7 @@ fn who_asks_for_many_people_gets_them() {
         let element = gst::ElementFactory::make("densepose")
             .property("short-side", 640u32)
             .property("max-persons", most)
+            .property_from_str("mode", "sync")
             .build()
             .unwrap();
         let found = run(&mut harness(&element), &caps, gst::Buffer::from_slice(crowd.as_raw().clone()));

@@ -335,7 +335,7 @@ fn photos_come_out_as_photos_with_their_people() {
     assert_eq!(run.stdout.lines().collect::<Vec<_>>(), ["iuv.png", "people.jsonl"]);
     // As the elements draw it, to the byte.
     let mut harness = gst_check::Harness::new_parse(&format!(
-        "densepose model={} score-threshold=0.05 threads=1 ! densepose-overlay style=iuv canvas=black opacity=1",
+        "densepose mode=sync model={} score-threshold=0.05 threads=1 ! densepose-overlay style=iuv canvas=black opacity=1",
         tiny_model().display()
     ));
     let (caps, frame) = common::tiny_frame("RGB");
@@ -455,7 +455,7 @@ fn signals_leave_files_that_play() {
     let folder = folder.path();
     for signal in ["-INT", "-TERM"] {
         // Without an end of its own, and with sound that could run ahead.
-        let input = "pipeline:videotestsrc pattern=snow is-live=true ! video/x-raw,width=320,height=240,framerate=25/1";
+        let input = "pipeline:videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=25/1";
         let mut child = {
             let mut command = Command::new(env!("CARGO_BIN_EXE_densepose"));
             command.args([input, "out.mp4", "--force", "--data", "people.jsonl", "--model"]).arg(tiny_model());
@@ -471,7 +471,8 @@ fn signals_leave_files_that_play() {
         assert_eq!(run.code, 130, "{}", run.stderr);
         let frames = video(&folder.join("out.mp4")).times.len();
         let lines = fs::read_to_string(folder.join("people.jsonl")).unwrap().lines().count();
-        assert!(frames > 0 && frames == lines, "{frames} frames, {lines} lines");
+        // Frames of live sources do not wait for the first result.
+        assert!((1..=frames).contains(&lines), "{frames} frames, {lines} lines");
         assert!(!part.exists());
     }
 }

@@ -1,6 +1,5 @@
-use std::path::PathBuf;
-use std::sync::{LazyLock, Mutex};
-use std::time::Instant;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 use gst::glib;
 use gst::prelude::*;
@@ -9,114 +8,87 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use gst_video::VideoFrameRef;
 
-use super::Backend;
-use crate::estimator::{self, Estimator, Model, Options, Provider, Tracker};
-use crate::frame::SHORT_SIDES;
+use super::Mode;
+use super::analyser::{Analyser, Answer, PAUSE, Task, Trouble};
+use super::settings::Settings;
+use crate::estimator::{Estimator, Model};
 use crate::lock;
 use crate::meta;
 use crate::passthrough;
-use crate::person::Persons;
 use crate::properties;
 use crate::scene::Scene;
+use crate::schedule::{self, Durations, Stats};
 use crate::video;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("densepose", gst::DebugColorFlags::empty(), Some("Dense human pose estimation"))
 });
 
-const DEFAULT_SHORT_SIDE: u32 = 0;
-const DEFAULT_SCORE_THRESHOLD: f64 = 0.5;
-const DEFAULT_MAX_PERSONS: u32 = 20;
-const DEFAULT_INTERVAL: u32 = 1;
-const DEFAULT_THREADS: u32 = 0;
-const DEFAULT_SMOOTHING: f64 = 0.5;
+/// A result as old as this is renewed, even if its frame will be late.
+const STALE: gst::ClockTime = gst::ClockTime::from_seconds(1);
 
-/// What the user has set.
-#[derive(Clone, Debug)]
-struct Settings {
-    model: Option<PathBuf>,
-    short_side: u32,
-    score_threshold: f64,
-    max_persons: u32,
-    interval: u32,
-    threads: u32,
-    smoothing: f64,
-    backend: Backend,
-    execution_providers: Option<String>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            model: None,
-            short_side: DEFAULT_SHORT_SIDE,
-            score_threshold: DEFAULT_SCORE_THRESHOLD,
-            max_persons: DEFAULT_MAX_PERSONS,
-            interval: DEFAULT_INTERVAL,
-            threads: DEFAULT_THREADS,
-            smoothing: DEFAULT_SMOOTHING,
-            backend: Backend::default(),
-            execution_providers: None,
-        }
-    }
-}
-
-impl Settings {
-    /// For `threads` as they were when the element started.
-    fn options(&self, threads: u32) -> Options {
-        Options {
-            short_side: self.short_side as usize,
-            threads: threads as usize,
-            score_threshold: Some(self.score_threshold as f32),
-            max_persons: Some(self.max_persons as usize),
-        }
-    }
-
-    fn backend(&self) -> Result<estimator::Backend, String> {
-        let names = self.execution_providers.as_deref().unwrap_or_default();
-        let providers = Provider::list(names).map_err(|e| e.to_string())?;
-        match self.backend {
-            Backend::OnnxRuntime => Ok(estimator::Backend::OnnxRuntime { providers }),
-            Backend::Tract if providers.is_empty() => Ok(estimator::Backend::Tract),
-            Backend::Tract => Err(format!(
-                "tract has no execution providers ({names}); set backend=onnxruntime, too, or leave them out"
-            )),
-        }
-    }
-}
+/// A frame of its own, so that the stream's buffers are free for others.
+type Job = (gst::Buffer, gst_video::VideoInfo, Task);
+type Worker = schedule::Worker<Job, Answer>;
 
 /// What the streaming thread works with; locked while a frame is processed, so no other thread may wait for it.
 #[derive(Default)]
 struct Stream {
-    estimator: Option<Estimator>,
+    /// Locked while a frame is analysed, by whoever does it.
+    analyser: Option<Arc<Mutex<Analyser>>>,
     info: Option<gst_video::VideoInfo>,
-    tracker: Tracker,
     scene: Scene,
+    /// Number of the scene, which counts on over flushes and caps.
+    scenes: u64,
+    /// Number of the next frame.
+    number: u64,
     /// Running time of the last frame.
     time: Option<gst::ClockTime>,
-    /// The last inference was so long ago that it says nothing of how people look now.
-    paused: bool,
     threads: u32,
-    /// The last result as a structure (its maps are shared by all frames that carry it) and its age in frames.
-    last: Option<(gst::Structure, u32)>,
+    last: Option<Last>,
+    /// The last frame that an analysis was begun of.
+    begun: Option<Begun>,
     /// Frames that cannot be read are reported once per caps, not once per frame.
     warned: bool,
 }
 
-/// What queries and events from other threads ask about.
+/// The last result as a structure; its maps are shared by all frames that carry it.
+struct Last {
+    structure: gst::Structure,
+    /// Number of the frame in which they were found.
+    number: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    number: u64,
+    time: Option<gst::ClockTime>,
+}
+
+/// What queries, events and properties from other threads ask about.
 #[derive(Default)]
-struct Timing {
-    /// Latency reported to live pipelines.
-    latency: gst::ClockTime,
-    /// Running time before which frames reach the sink too late.
+struct Report {
+    durations: Durations,
+    stats: Stats,
+    /// Whether upstream is live.
+    live: bool,
+    /// Whether frames wait for the network.
+    waits: bool,
+    /// Latency that the pipeline was given.
+    configured: Option<gst::ClockTime>,
+    /// Running time before which frames reach the sink too late, by QoS.
     earliest: Option<gst::ClockTime>,
+    /// Running time of the last message.
+    posted: Option<gst::ClockTime>,
 }
 
 #[derive(Default)]
 pub struct DensePose {
     settings: Mutex<Settings>,
     stream: Mutex<Stream>,
-    timing: Mutex<Timing>,
+    report: Mutex<Report>,
+    /// Where frames do not wait. Apart from the stream, so that a flush reaches it while the stream waits for it.
+    worker: Mutex<Option<Arc<Worker>>>,
 }
 
 #[glib::object_subclass]
@@ -128,117 +100,21 @@ impl ObjectSubclass for DensePose {
 
 impl ObjectImpl for DensePose {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            vec![
-                glib::ParamSpecString::builder("model")
-                    .nick("Model")
-                    .blurb("Directory of the model to run (model.json and its networks); unset = the one inside, if the build has one")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("short-side")
-                    .nick("Short side")
-                    .blurb(
-                        "Length in pixels of the frame's shorter side in the network, at least 32: larger finds smaller \
-                         people, smaller is faster; 0 = the model's own",
-                    )
-                    .maximum(*SHORT_SIDES.end() as u32)
-                    .default_value(DEFAULT_SHORT_SIDE)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecDouble::builder("score-threshold")
-                    .nick("Score threshold")
-                    .blurb("Least confidence of a person")
-                    .minimum(0.0)
-                    .maximum(1.0)
-                    .default_value(DEFAULT_SCORE_THRESHOLD)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("max-persons")
-                    .nick("Max persons")
-                    .blurb("Most persons per frame, best first; the time per frame grows with every person")
-                    .default_value(DEFAULT_MAX_PERSONS)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("interval")
-                    .nick("Interval")
-                    .blurb("Run the network on every Nth frame; frames between carry the last result and its age")
-                    .minimum(1)
-                    .default_value(DEFAULT_INTERVAL)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("threads")
-                    .nick("Threads")
-                    .blurb("Threads to run the network on; 0 = one for each core")
-                    .maximum(256)
-                    .default_value(DEFAULT_THREADS)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecDouble::builder("smoothing")
-                    .nick("Smoothing")
-                    .blurb(
-                        "How much boxes and parts are held against flicker from frame to frame; 0 = each frame stands \
-                         for itself",
-                    )
-                    .minimum(0.0)
-                    .maximum(0.9)
-                    .default_value(DEFAULT_SMOOTHING)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecEnum::builder::<Backend>("backend")
-                    .nick("Backend")
-                    .blurb(
-                        "What runs the network; onnxruntime needs a build with that feature, and the library, which \
-                         the environment variable ORT_DYLIB_PATH names",
-                    )
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("execution-providers")
-                    .nick("Execution providers")
-                    .blurb(
-                        "Where ONNX Runtime is to run the network, comma-separated, best first, such as \
-                         tensorrt,cuda; unset = on the CPU",
-                    )
-                    .mutable_ready()
-                    .build(),
-            ]
-        });
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(Settings::properties);
         PROPERTIES.as_ref()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        if !properties::usable(self, value, pspec, &["model"]) {
-            return;
-        }
-        let mut settings = lock(&self.settings);
-        // GObject checks type and range against the ParamSpec before it calls.
-        match pspec.name() {
-            "model" => settings.model = value.get().unwrap_or_default(),
-            "short-side" => settings.short_side = value.get().unwrap_or(DEFAULT_SHORT_SIDE),
-            "score-threshold" => settings.score_threshold = value.get().unwrap_or(DEFAULT_SCORE_THRESHOLD),
-            "max-persons" => settings.max_persons = value.get().unwrap_or(DEFAULT_MAX_PERSONS),
-            "interval" => settings.interval = value.get().unwrap_or(DEFAULT_INTERVAL),
-            "smoothing" => settings.smoothing = value.get().unwrap_or(DEFAULT_SMOOTHING),
-            "threads" => settings.threads = value.get().unwrap_or(DEFAULT_THREADS),
-            "backend" => settings.backend = value.get().unwrap_or_default(),
-            "execution-providers" => settings.execution_providers = value.get().unwrap_or_default(),
-            name => gst::error!(CAT, imp = self, "no such property: {name}"),
+        if properties::usable(self, value, pspec, &["model"]) && !lock(&self.settings).set(pspec.name(), value) {
+            gst::error!(CAT, imp = self, "no such property: {}", pspec.name());
         }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = lock(&self.settings);
-        match pspec.name() {
-            "model" => settings.model.to_value(),
-            "short-side" => settings.short_side.to_value(),
-            "score-threshold" => settings.score_threshold.to_value(),
-            "max-persons" => settings.max_persons.to_value(),
-            "interval" => settings.interval.to_value(),
-            "smoothing" => settings.smoothing.to_value(),
-            "threads" => settings.threads.to_value(),
-            "backend" => settings.backend.to_value(),
-            "execution-providers" => settings.execution_providers.to_value(),
-            _ => pspec.default_value().clone(),
+        if pspec.name() == "stats" {
+            return lock(&self.report).structure().to_value();
         }
+        lock(&self.settings).get(pspec.name()).unwrap_or_else(|| pspec.default_value().clone())
     }
 
     fn constructed(&self) {
@@ -268,6 +144,14 @@ impl ElementImpl for DensePose {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(video::pad_templates);
         TEMPLATES.as_ref()
     }
+
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        // Before the pads stop, which waits for what the streaming thread waits for.
+        if transition == gst::StateChange::PausedToReady {
+            self.hurry(true);
+        }
+        self.parent_change_state(transition)
+    }
 }
 
 impl BaseTransformImpl for DensePose {
@@ -286,14 +170,18 @@ impl BaseTransformImpl for DensePose {
             None => Model::embedded(),
         };
         let estimator = model.and_then(|m| Estimator::with_backend(&m, settings.options(settings.threads), &backend));
-        let estimator = estimator.map_err(|e| unusable(e.to_string()))?;
+        let analyser = Analyser::new(estimator.map_err(|e| unusable(e.to_string()))?);
         gst::info!(CAT, imp = self, "loaded the model into {backend:?} in {:?}", started.elapsed());
-        *lock(&self.stream) = Stream { estimator: Some(estimator), threads: settings.threads, ..Stream::default() };
-        *lock(&self.timing) = Timing::default();
+        let analyser = Some(Arc::new(Mutex::new(analyser)));
+        *lock(&self.stream) = Stream { analyser, threads: settings.threads, ..Stream::default() };
+        *lock(&self.report) = Report { waits: true, ..Report::default() };
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let worker = lock(&self.worker).take();
+        // It ends after the frame that it is at.
+        drop(worker);
         *lock(&self.stream) = Stream::default();
         Ok(())
     }
@@ -301,36 +189,53 @@ impl BaseTransformImpl for DensePose {
     fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let info = gst_video::VideoInfo::from_caps(incaps)
             .map_err(|_| gst::loggable_error!(CAT, "{incaps} does not describe raw video"))?;
+        let settings = lock(&self.settings).clone();
+        let failed = |e: &dyn std::fmt::Display| {
+            gst::element_imp_error!(self, gst::StreamError::Failed, ["{e}"]);
+            gst::loggable_error!(CAT, "{e}")
+        };
         let mut stream = lock(&self.stream);
-        let options = lock(&self.settings).options(stream.threads);
-        if let Some(estimator) = &mut stream.estimator {
-            estimator.set_options(options);
-            let size = (info.width() as usize, info.height() as usize);
-            let prepared = estimator.prepare(size, video::pixel_aspect(&info));
-            prepared.map_err(|e| {
-                gst::element_imp_error!(self, gst::StreamError::Failed, ["{e}"]);
-                gst::loggable_error!(CAT, "{e}")
-            })?;
-        }
         // Boxes of another size say nothing about these frames.
-        stream.restart();
-        stream.info = Some(info);
+        self.restart(&mut stream);
         stream.warned = false;
-        Ok(())
+        let options = settings.options(stream.threads);
+        let Some(analyser) = stream.analyser.clone() else { return Ok(()) };
+        lock(&analyser).prepare(options, &info).map_err(|e| failed(&e))?;
+        stream.info = Some(info);
+        drop(stream);
+        self.choose_mode(settings.mode, &analyser).map_err(|e| failed(&e))
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
-        if matches!(event.view(), gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_)) {
-            lock(&self.stream).restart();
-            lock(&self.timing).earliest = None;
+        match event.view() {
+            gst::EventView::FlushStart(_) => self.hurry(true),
+            gst::EventView::FlushStop(_) => {
+                self.hurry(false);
+                self.restart(&mut lock(&self.stream));
+                lock(&self.report).earliest = None;
+            }
+            gst::EventView::StreamStart(_) => {
+                self.restart(&mut lock(&self.stream));
+                lock(&self.report).earliest = None;
+            }
+            gst::EventView::Eos(_) => self.drain(),
+            _ => {}
         }
         self.parent_sink_event(event)
     }
 
     fn src_event(&self, event: gst::Event) -> bool {
-        if let gst::EventView::Qos(qos) = event.view() {
-            let (_, _, jitter, timestamp) = qos.get();
-            lock(&self.timing).earliest = timestamp.map(|t| earliest(t, jitter));
+        match event.view() {
+            gst::EventView::Qos(qos) => {
+                let (_, _, jitter, timestamp) = qos.get();
+                lock(&self.report).earliest = timestamp.map(|t| earliest(t, jitter));
+            }
+            // Read as a field: it may be undefined.
+            gst::EventView::Latency(_) => {
+                let latency = event.structure().and_then(|s| s.get::<u64>("latency").ok());
+                lock(&self.report).configured = latency.filter(|l| *l != u64::MAX).map(gst::ClockTime::from_nseconds);
+            }
+            _ => {}
         }
         self.parent_src_event(event)
     }
@@ -342,7 +247,9 @@ impl BaseTransformImpl for DensePose {
             && let gst::QueryViewMut::Latency(q) = query.view_mut()
         {
             let (live, min, max) = q.result();
-            let latency = lock(&self.timing).latency;
+            let mut report = lock(&self.report);
+            report.live = live;
+            let latency = report.latency();
             q.set(live, min + latency, max.map(|m| m + latency));
         }
         done
@@ -352,21 +259,27 @@ impl BaseTransformImpl for DensePose {
         let settings = lock(&self.settings).clone();
         let mut stream = lock(&self.stream);
         let stream = &mut *stream;
-        self.notice_cut(stream, buffer);
-        let due = stream.paused || stream.last.as_ref().is_none_or(|(_, age)| age + 1 >= settings.interval);
-        let run = due && (stream.paused || stream.last.is_none() || !self.is_late(buffer));
-        let found = if run { self.infer(stream, &settings, buffer)? } else { None };
-        match (found, &mut stream.last) {
-            (Some(persons), last) => *last = Some((persons.into_structure(), 0)),
-            (None, Some((structure, age))) => {
-                *age += 1;
-                structure.set("age", *age);
-            }
-            (None, None) => {}
+        let time = passthrough::running_time(self.obj().upcast_ref(), buffer);
+        let paused = self.notice_cut(stream, buffer, time);
+        let number = stream.number;
+        stream.number += 1;
+        let worker = lock(&self.worker).clone();
+        if let Some(answer) = worker.as_ref().and_then(|worker| worker.fetch()) {
+            self.take(stream, answer)?;
         }
-        if let Some((structure, _)) = &stream.last {
-            meta::attach_structure(buffer, structure);
+        let since = stream.begun.map(|begun| number - begun.number);
+        if paused || since.is_none_or(|frames| frames >= u64::from(settings.interval)) {
+            let options = settings.options(stream.threads);
+            let task = Task { number, scene: stream.scenes, time, options, smoothing: settings.smoothing };
+            self.begin(stream, worker.as_deref(), buffer, task, paused)?;
         }
+        if let Some(last) = &mut stream.last {
+            let age = u32::try_from(number - last.number).unwrap_or(u32::MAX);
+            last.structure.set("age", age);
+            meta::attach_structure(buffer, &last.structure);
+        }
+        let reused = stream.last.as_ref().is_some_and(|last| last.number != number);
+        self.note_frame(&settings, reused, time);
         Ok(gst::FlowSuccess::Ok)
     }
 }
@@ -378,104 +291,257 @@ fn earliest(timestamp: gst::ClockTime, jitter: i64) -> gst::ClockTime {
     timestamp.saturating_add(late).saturating_add(late)
 }
 
-impl Stream {
-    /// What comes next shows another scene.
-    fn restart(&mut self) {
-        self.last = None;
-        self.tracker.restart();
-        self.scene = Scene::default();
-        self.time = None;
+fn clock_time(duration: Duration) -> gst::ClockTime {
+    gst::ClockTime::try_from(duration).unwrap_or(gst::ClockTime::MAX)
+}
+
+impl Report {
+    /// What this element adds to a live pipeline.
+    fn latency(&self) -> gst::ClockTime {
+        if self.waits { clock_time(self.durations.claimed()) } else { gst::ClockTime::ZERO }
+    }
+
+    /// Property `stats`.
+    fn structure(&self) -> gst::Structure {
+        let ms = |d: Option<Duration>| d.unwrap_or_default().as_secs_f64() * 1e3;
+        gst::Structure::builder("densepose-stats")
+            .field("frames", self.stats.frames)
+            .field("inferences", self.stats.inferences)
+            .field("reused", self.stats.reused)
+            .field("moved", self.stats.moved)
+            .field("skipped-late", self.stats.skipped_late)
+            .field("persons", u32::try_from(self.stats.persons).unwrap_or(u32::MAX))
+            .field("inference-mean", ms(self.durations.mean()))
+            .field("inference-95", ms(self.durations.expected()))
+            .field("latency", self.latency().nseconds())
+            .field("frames-per-second", self.stats.frames_per_second())
+            .build()
     }
 }
 
-/// Smoothing over so many frames is none.
-const FORGOTTEN: u32 = 100;
-
-/// Frames as far apart as this are not smoothed over.
-const PAUSE: gst::ClockTime = gst::ClockTime::from_mseconds(900);
-
 impl DensePose {
+    /// What comes next shows another scene: nothing is known of it, and nobody waits for what was before.
+    fn restart(&self, stream: &mut Stream) {
+        self.cut(stream);
+        stream.scene = Scene::default();
+        stream.time = None;
+    }
+
+    fn cut(&self, stream: &mut Stream) {
+        stream.scenes += 1;
+        stream.last = None;
+        stream.begun = None;
+        if let Some(worker) = &*lock(&self.worker) {
+            worker.recall();
+        }
+    }
+
+    /// Ends waits for the worker, and lets none begin until it is called with `false`.
+    fn hurry(&self, hurried: bool) {
+        if let Some(worker) = &*lock(&self.worker) {
+            worker.hurry(hurried);
+        }
+    }
+
+    /// Decides for the caps that have come whether frames wait.
+    fn choose_mode(&self, mode: Mode, analyser: &Arc<Mutex<Analyser>>) -> std::io::Result<()> {
+        let mut query = gst::query::Latency::new();
+        let live = self.obj().sink_pad().peer_query(&mut query) && query.result().0;
+        let waits = match mode {
+            Mode::Auto => !live,
+            Mode::Sync => true,
+            Mode::Async => false,
+        };
+        let mut report = lock(&self.report);
+        report.durations.restart();
+        let changed = std::mem::replace(&mut report.waits, waits) != waits;
+        report.live = live;
+        drop(report);
+        if waits {
+            let worker = lock(&self.worker).take();
+            // Not under the lock: it ends after the frame that it is at.
+            drop(worker);
+        } else {
+            let mut worker = lock(&self.worker);
+            if worker.is_none() {
+                gst::info!(CAT, imp = self, "frames do not wait for the network");
+                let analyser = analyser.clone();
+                let work = move |(buffer, info, task): Job| lock(&analyser).analyse(&buffer, &info, task);
+                *worker = Some(Arc::new(Worker::start("densepose", work)?));
+            }
+        }
+        if changed {
+            self.post_latency();
+        }
+        Ok(())
+    }
+
     /// Starts afresh where a frame does not go on from the one before: a cut in the picture, or a jump back in time.
-    /// After a pause people may be the same, but do not look the same.
-    fn notice_cut(&self, stream: &mut Stream, buffer: &gst::BufferRef) {
-        let Some(info) = &stream.info else { return };
-        let time = passthrough::running_time(self.obj().upcast_ref(), buffer);
+    /// Whether there was a pause: people may be the same, but do not look the same.
+    fn notice_cut(&self, stream: &mut Stream, buffer: &gst::BufferRef, time: Option<gst::ClockTime>) -> bool {
+        let Some(info) = &stream.info else { return false };
         let jumped = time.zip(stream.time).is_some_and(|(now, last)| now < last);
-        stream.paused |= time.zip(stream.time).is_some_and(|(now, last)| now >= last + PAUSE);
+        let paused = time.zip(stream.time).is_some_and(|(now, last)| now >= last + PAUSE);
         let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info).ok();
         let image = frame.as_ref().and_then(|frame| video::image(frame).ok());
         let gap = buffer.flags().contains(gst::BufferFlags::DISCONT);
         let cut = image.is_some_and(|image| stream.scene.changed(&image, gap));
         if jumped || cut {
             gst::debug!(CAT, imp = self, "another scene at {}", time.display());
-            stream.last = None;
-            stream.tracker.restart();
+            self.cut(stream);
         }
         stream.time = time.or(stream.time);
+        paused
     }
 
-    /// Runs the network on a frame; `None` for a frame that cannot be read.
-    fn infer(
+    /// Has a frame analysed that is due: at once, or by the worker, where the newest frame wins.
+    fn begin(
         &self,
         stream: &mut Stream,
-        settings: &Settings,
+        worker: Option<&Worker>,
         buffer: &gst::BufferRef,
-    ) -> Result<Option<Persons>, gst::FlowError> {
-        let (Some(estimator), Some(info)) = (&mut stream.estimator, &stream.info) else {
+        task: Task,
+        paused: bool,
+    ) -> Result<(), gst::FlowError> {
+        let (Some(analyser), Some(info)) = (&stream.analyser, &stream.info) else {
             return Err(gst::FlowError::NotNegotiated);
         };
-        let started = Instant::now();
-        estimator.set_options(settings.options(stream.threads));
-        let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|e| e.to_string());
-        let image = frame.as_ref().map_err(String::clone).and_then(|f| video::image(f).map_err(|e| e.to_string()));
-        let image = match image {
-            Ok(image) => image,
-            Err(e) => {
-                if !stream.warned {
+        let begun = Begun { number: task.number, time: task.time };
+        if let Some(worker) = worker {
+            let copy = buffer.copy_deep().map_err(|e| {
+                gst::element_imp_error!(self, gst::ResourceError::NoSpaceLeft, ["a frame cannot be copied: {e}"]);
+                gst::FlowError::Error
+            })?;
+            worker.submit((copy, info.clone(), task));
+            stream.begun = Some(begun);
+            return Ok(());
+        }
+        if !paused && stream.last.is_some() && self.comes_too_late(stream, buffer, task.time) {
+            return Ok(());
+        }
+        let answer = lock(analyser).analyse(buffer, info, task);
+        stream.begun = Some(begun);
+        self.take(stream, answer)
+    }
+
+    /// Takes over what became of a frame, unless it belongs to a scene that is over.
+    fn take(&self, stream: &mut Stream, answer: Answer) -> Result<(), gst::FlowError> {
+        let Answer { task, outcome, took } = answer;
+        match outcome {
+            Ok(persons) => {
+                gst::log!(CAT, imp = self, "{} persons in {took:?}", persons.persons.len());
+                self.note_inference(took, persons.persons.len());
+                if task.scene == stream.scenes {
+                    stream.last = Some(Last { structure: persons.into_structure(), number: task.number });
+                }
+                Ok(())
+            }
+            Err(Trouble::Unreadable(e)) => {
+                if !std::mem::replace(&mut stream.warned, true) {
                     gst::element_imp_warning!(
                         self,
                         gst::StreamError::Format,
                         ["frame passed unread: {e}; does the buffer hold what its caps say?"]
                     );
                 }
-                stream.warned = true;
-                return Ok(None);
+                Ok(())
             }
+            Err(Trouble::Failed(e)) => {
+                gst::element_imp_error!(self, gst::StreamError::Failed, ["{e}"]);
+                Err(gst::FlowError::Error)
+            }
+        }
+    }
+
+    /// At the end of the stream: waits for the frame that is being analysed, so that it is counted and its error told.
+    fn drain(&self) {
+        let Some(worker) = lock(&self.worker).clone() else { return };
+        worker.wait();
+        if let Some(answer) = worker.fetch() {
+            // The stream is over: an error stops nothing any more, but is told.
+            let _ = self.take(&mut lock(&self.stream), answer);
+        }
+    }
+
+    /// Reports another latency once inferences turn out to take another time than was said.
+    fn note_inference(&self, took: Duration, persons: usize) {
+        let mut report = lock(&self.report);
+        report.stats.inferences += 1;
+        report.stats.persons = persons;
+        let changed = report.durations.note(took).is_some() && report.waits;
+        drop(report);
+        if changed {
+            self.post_latency();
+        }
+    }
+
+    fn post_latency(&self) {
+        gst::debug!(CAT, imp = self, "latency is now {}", lock(&self.report).latency());
+        let obj = self.obj();
+        // Without a bus nobody asks.
+        let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
+    }
+
+    /// Counts a frame, and posts the stats where they are wanted.
+    fn note_frame(&self, settings: &Settings, reused: bool, time: Option<gst::ClockTime>) {
+        let mut report = lock(&self.report);
+        report.stats.frame(Instant::now());
+        report.stats.reused += u64::from(reused);
+        if settings.stats_interval == 0 {
+            return;
+        }
+        let pause = gst::ClockTime::from_nseconds(settings.stats_interval);
+        let due = match (report.posted, time) {
+            (Some(posted), Some(time)) => time < posted || time >= posted.saturating_add(pause),
+            (None, Some(_)) => true,
+            (_, None) => false,
         };
-        // The longer ago the last inference was, the less it says of this frame.
-        let frames = stream.last.as_ref().map_or(1, |(_, age)| age + 1);
-        let frames = if std::mem::take(&mut stream.paused) { frames.max(FORGOTTEN) } else { frames };
-        stream.tracker.smoothing = settings.smoothing.powf(f64::from(frames)) as f32;
-        let persons = estimator.follow(&image, &mut stream.tracker).map_err(|e| {
-            gst::element_imp_error!(self, gst::StreamError::Failed, ["{e}"]);
-            gst::FlowError::Error
-        })?;
-        let elapsed = started.elapsed();
-        gst::log!(CAT, imp = self, "{} persons in {elapsed:?}", persons.len());
-        let persons = Persons { width: image.width() as u32, height: image.height() as u32, age: 0, persons };
-        self.note_duration(gst::ClockTime::try_from(elapsed).unwrap_or_default());
-        Ok(Some(persons))
-    }
-
-    /// Reports a longer latency once inferences turn out to take longer than was said, with some room to vary.
-    fn note_duration(&self, duration: gst::ClockTime) {
-        let mut timing = lock(&self.timing);
-        if duration > timing.latency {
-            timing.latency = duration + duration / 4;
-            gst::debug!(CAT, imp = self, "latency is now {}", timing.latency);
-            drop(timing);
+        if due {
+            report.posted = time;
+            let structure = report.structure();
+            drop(report);
             let obj = self.obj();
-            let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
+            let _ = obj.post_message(gst::message::Element::builder(structure).src(&*obj).build());
         }
     }
 
-    /// Whether the sink would get this frame too late even if no inference ran on it.
-    fn is_late(&self, buffer: &gst::BufferRef) -> bool {
-        let Some(earliest) = lock(&self.timing).earliest else { return false };
-        let late = passthrough::running_time(self.obj().upcast_ref(), buffer).is_some_and(|t| t < earliest);
-        if late {
-            gst::debug!(CAT, imp = self, "behind by QoS: frame keeps the last result");
+    /// Whether the frame would reach the sink too late with an inference. On live pipelines that is decided before: by
+    /// how long inferences take and when the frame is to be shown. What the sink reports (QoS) counts everywhere.
+    fn comes_too_late(&self, stream: &Stream, buffer: &gst::BufferRef, time: Option<gst::ClockTime>) -> bool {
+        let Some(time) = time else { return false };
+        let mut report = lock(&self.report);
+        let reported = report.earliest.is_some_and(|earliest| time < earliest);
+        let expected = clock_time(report.durations.expected().unwrap_or_default());
+        let deadline = report.configured.filter(|_| report.live).map(|latency| time + latency);
+        let foreseen = deadline.zip(self.now()).is_some_and(|(deadline, now)| now + expected > deadline);
+        let stale = stream.begun.and_then(|b| b.time).is_none_or(|begun| time >= begun.saturating_add(STALE));
+        if !(reported || foreseen && !stale) {
+            return false;
         }
-        late
+        report.stats.skipped_late += 1;
+        let (done, skipped, live) = (report.stats.inferences, report.stats.skipped_late, report.live);
+        let jitter = deadline.zip(self.now()).map_or(0, |(deadline, now)| {
+            i64::try_from(i128::from((now + expected).nseconds()) - i128::from(deadline.nseconds())).unwrap_or(i64::MAX)
+        });
+        drop(report);
+        gst::debug!(CAT, imp = self, "too late (QoS: {reported}, foreseen: {foreseen}): frame keeps the last result");
+        let obj = self.obj();
+        let message = gst::message::Qos::builder(live)
+            .running_time(time)
+            .stream_time(passthrough::stream_time(obj.upcast_ref(), buffer))
+            .timestamp(buffer.pts())
+            .duration(buffer.duration())
+            .values(jitter, 1.0, 1_000_000)
+            .stats(gst::format::Buffers::from_u64(done), gst::format::Buffers::from_u64(skipped))
+            .src(&*obj)
+            .build();
+        let _ = obj.post_message(message);
+        true
+    }
+
+    /// The running time that it is.
+    fn now(&self) -> Option<gst::ClockTime> {
+        let obj = self.obj();
+        obj.clock()?.time().checked_sub(obj.base_time()?)
     }
 }

@@ -27,7 +27,7 @@ pub fn tiny_picture() -> (usize, usize, Vec<u8>) {
     (rgb.width() as usize, rgb.height() as usize, rgb.into_raw())
 }
 
-/// `densepose` with the tiny network, not yet started.
+/// `densepose` with the tiny network, not yet started, in which frames wait: the source of a harness is live.
 pub fn element() -> gst::Element {
     init();
     let model = tiny_model();
@@ -35,6 +35,7 @@ pub fn element() -> gst::Element {
         .property("model", model.to_str().unwrap())
         .property("score-threshold", 0.05f64)
         .property("threads", 1u32)
+        .property_from_str("mode", "sync")
         .build()
         .unwrap()
 }

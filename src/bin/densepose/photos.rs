@@ -115,6 +115,8 @@ struct Finder {
 impl Finder {
     fn new(properties: &Properties) -> Result<Self, Failure> {
         let element = own("densepose", properties)?;
+        // Each photo waits for its own people.
+        element.set_property_from_str("mode", "sync");
         let bus = gst::Bus::new();
         element.set_bus(Some(&bus));
         let found = Arc::new(Mutex::new(None));

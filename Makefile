@@ -136,6 +136,13 @@ $(VENV)/ready: models/zoo/requirements.txt
 	$(VENV)/bin/pip install -q --disable-pip-version-check -r models/zoo/requirements.txt
 	touch $@
 
+SOAK_SECONDS ?= 20
+SOAK_CYCLES ?= 100
+
+.PHONY: soak
+soak: ## A live source under load: frames in time, fresh results, flat memory [SOAK_SECONDS=20] [SOAK_CYCLES=100].
+	cargo run --release --example soak -- --seconds $(SOAK_SECONDS) --cycles $(SOAK_CYCLES)
+
 SECONDS_EACH ?= 60
 
 # cargo-fuzz asks for a nightly compiler; RUSTC_BOOTSTRAP lets the stable one do. The address sanitizer sees what

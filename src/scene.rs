@@ -14,6 +14,10 @@ const SAMPLES: usize = 3;
 const SAME: f32 = 0.6;
 /// The same where the stream says that it was interrupted.
 const SAME_AFTER_GAP: f32 = 0.85;
+/// Share of the cells that change in a cut at least. Where fewer do, something small moves over a plain background.
+const MANY: f32 = 0.3;
+/// A cell changes that becomes so many standard deviations darker or lighter, in comparison with the others.
+const CHANGED: f32 = 0.5;
 /// Grids that vary less (standard deviation, 0..=255) are flat: black, white, a lens cap.
 const FLAT: f32 = 4.0;
 
@@ -35,7 +39,8 @@ impl Scene {
     pub fn changed(&mut self, image: &Image, gap: bool) -> bool {
         let grid = Grid::of(image);
         let same = if gap { SAME_AFTER_GAP } else { SAME };
-        let changed = self.last.as_ref().is_some_and(|last| last.correlation(&grid) < same);
+        let changed =
+            self.last.as_ref().is_some_and(|last| last.correlation(&grid) < same && last.difference(&grid) > MANY);
         self.last = Some(grid);
         changed
     }
@@ -76,6 +81,14 @@ impl Grid {
             }
             _ => 0.0,
         }
+    }
+
+    /// Share of the cells that differ, apart from brightness and contrast of the whole, 0..=1.
+    fn difference(&self, other: &Self) -> f32 {
+        let (a, b) = (self.deviation.max(FLAT), other.deviation.max(FLAT));
+        let differs = |(x, y): &(&[f32; 3], &[f32; 3])| (0..3).any(|k| (x[k] / a - y[k] / b).abs() > CHANGED);
+        let changed = std::iter::zip(&self.values, &other.values).filter(differs).count();
+        changed as f32 / self.values.len() as f32
     }
 }
 
@@ -121,6 +134,20 @@ mod tests {
         let flat = |value: u8| (vec![value; SIZE.0 * SIZE.1 * 3], false);
         let a = (picture(1, 0, 1.0), false);
         assert_eq!(changes(&[flat(0), flat(255), a.clone(), flat(9)]), [false, false, true, true]);
+    }
+
+    #[test]
+    fn something_small_that_moves_is_no_cut() {
+        let ball = |x: usize, radius: usize| {
+            let (width, height) = SIZE;
+            let inside =
+                move |i: usize| (i % width).abs_diff(x).pow(2) + (i / width).abs_diff(40).pow(2) < radius * radius;
+            ((0..width * height).flat_map(|i| [if inside(i) { 255 } else { 0 }; 3]).collect::<Vec<u8>>(), false)
+        };
+        assert_eq!(changes(&[ball(20, 15), ball(60, 15), ball(120, 15), ball(30, 15)]), [false; 4]);
+        // So small that the picture is flat now and then.
+        let small: Vec<_> = (10..60).map(|x| ball(x, 2)).collect();
+        assert_eq!(changes(&small), [false; 50]);
     }
 
     #[test]

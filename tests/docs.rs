@@ -176,6 +176,8 @@ fn described(p: &glib::ParamSpec) -> (String, (String, String)) {
         ("boolean", v.to_string())
     } else if let Some((_, v)) = glib::EnumValue::from_value(default) {
         ("enum", v.nick().to_string())
+    } else if p.value_type() == gst::Structure::static_type() {
+        ("structure", String::new())
     } else {
         panic!("{} has a type that the pages have no word for", p.name())
     };

@@ -114,11 +114,17 @@ def label_map(frame: Frame) -> Any:
     return labels
 
 
+# Frames of a live source that may come before the network has looked at one.
+PATIENCE = 1000
+NO_PEOPLE = "the frames carry no people: put 'densepose' into the pipeline, behind crops and flips"
+
+
 def run(pipeline: str, format: str = "RGB") -> Iterator[tuple[int | None, Any, Frame]]:
     """Runs a pipeline described as for gst-launch-1.0, up to and with `densepose`; yields what comes out, to its end.
 
     Yields (pts, image, frame): the time in nanoseconds or None; the picture as uint8 of shape (height, width, 3) in
-    `format` (RGB or BGR); the people. Stops the pipeline at the end, and when the loop is left. Raises Error.
+    `format` (RGB or BGR); the people. Frames of a camera do not wait for the network: those before its first result, and
+    for a moment after a cut in the picture, are left out. Stops the pipeline at the end, and when the loop is left. Raises Error.
     """
     Gst.init(None)
     if not Gst.ElementFactory.find("densepose"):
@@ -141,6 +147,7 @@ def run(pipeline: str, format: str = "RGB") -> Iterator[tuple[int | None, Any, F
 
 
 def _frames(running: Gst.Element, sink: Gst.Element) -> Iterator[tuple[int | None, Any, Frame]]:
+    bare = 0
     while True:
         # Not for ever, so that Python sees Ctrl-C and errors are seen where no frame comes.
         sample = sink.emit("try-pull-sample", Gst.SECOND // 10)
@@ -149,7 +156,11 @@ def _frames(running: Gst.Element, sink: Gst.Element) -> Iterator[tuple[int | Non
             image = _image(buffer, GstVideo.VideoInfo.new_from_caps(sample.get_caps()))
             frame = read(buffer)
             if frame is None:
-                raise Error("the frames carry no people: put 'densepose' into the pipeline, behind crops and flips")
+                bare += 1
+                if bare > PATIENCE:
+                    raise Error(NO_PEOPLE)
+                continue
+            bare = 0
             yield (buffer.pts if buffer.pts != Gst.CLOCK_TIME_NONE else None), image, frame
             continue
         message = running.get_bus().pop_filtered(Gst.MessageType.ERROR)
@@ -157,6 +168,8 @@ def _frames(running: Gst.Element, sink: Gst.Element) -> Iterator[tuple[int | Non
             error, details = message.parse_error()
             raise Error(f"{message.src.get_name()}: {error.message}" + (f"\n{details}" if details else ""))
         if sink.get_property("eos"):
+            if bare:
+                raise Error(NO_PEOPLE)
             return
 
 

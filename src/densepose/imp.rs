@@ -524,7 +524,13 @@ impl DensePose {
             i64::try_from(i128::from((now + expected).nseconds()) - i128::from(deadline.nseconds())).unwrap_or(i64::MAX)
         });
         drop(report);
-        gst::debug!(CAT, imp = self, "too late (QoS: {reported}, foreseen: {foreseen}): frame keeps the last result");
+        gst::debug!(
+            CAT,
+            imp = self,
+            "frame keeps the last result: {}, {expected} too short of {} (QoS: {reported}, foreseen: {foreseen})",
+            self.now().display(),
+            deadline.display()
+        );
         let obj = self.obj();
         let message = gst::message::Qos::builder(live)
             .running_time(time)

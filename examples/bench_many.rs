@@ -6,12 +6,12 @@
 //!
 //! Each row is a process of its own with that many pipelines, each on a thread of its own, all of which show the
 //! same frame of 1280x720 to their element as fast as it takes it. The rows take turns, and
-//! medians are printed. Memory and threads are those that Linux counts.
+//! medians are printed. Rows of more than 8 elements take as much longer. Memory, threads and processor time are those that Linux counts.
 
 use std::error::Error;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -83,7 +83,7 @@ impl Request {
 }
 
 /// What is measured of a row, in the order of the table's columns.
-const COLUMNS: [(&str, usize); 9] = [
+const COLUMNS: [(&str, usize); 10] = [
     ("first start, ms", 0),
     ("further, ms", 0),
     ("MB with one", 1),
@@ -91,6 +91,7 @@ const COLUMNS: [(&str, usize); 9] = [
     ("MB after stop", 1),
     ("threads", 0),
     ("inferences/s", 1),
+    ("CPU ms each", 1),
     ("least/most served", 3),
     ("longest wait, ms", 0),
 ];
@@ -127,6 +128,13 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// Frames that a pipeline shows as it starts: its memory is laid out then.
+const FIRST: u64 = 5;
+/// What pipelines do after that.
+const WAIT: u8 = 0;
+const GO: u8 = 1;
+const STOP: u8 = 2;
+
 /// One pipeline.
 struct Stream {
     pipeline: gst::Pipeline,
@@ -137,8 +145,8 @@ struct Stream {
 }
 
 impl Stream {
-    /// Starts a pipeline and waits for its first frame. Also how long it took until the element was ready for it.
-    fn start(request: &Request, frame: &gst::Buffer, going: &Arc<AtomicBool>) -> Outcome<(Self, Duration)> {
+    /// Starts a pipeline and waits for its first frames. Also how long it took until the element was ready for it.
+    fn start(request: &Request, frame: &gst::Buffer, state: &Arc<AtomicU8>) -> Outcome<(Self, Duration)> {
         let pipeline =
             gst::parse::launch("appsrc name=in block=true max-buffers=1 ! densepose name=network ! fakesink name=out")?;
         let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| "no pipeline")?;
@@ -167,12 +175,15 @@ impl Stream {
             count.fetch_add(1, Ordering::Relaxed);
             gst::PadProbeReturn::Ok
         });
-        // One frame, and as many as there is room for while `going`.
-        let (going, frame) = (going.clone(), frame.clone());
-        let mut first = true;
+        let (state, frame) = (state.clone(), frame.clone());
+        let mut first = 0..FIRST;
         let callbacks = gst_app::AppSrcCallbacks::builder().need_data(move |source, _| {
-            while !std::mem::take(&mut first) && !going.load(Ordering::Acquire) {
+            while first.next().is_none() && state.load(Ordering::Acquire) == WAIT {
                 std::thread::sleep(Duration::from_millis(1));
+            }
+            if state.load(Ordering::Acquire) == STOP {
+                let _ = source.end_of_stream();
+                return;
             }
             let _ = source.push_buffer(frame.clone());
         });
@@ -185,6 +196,9 @@ impl Stream {
             return Err("the pipeline does not start".into());
         }
         let took = ready.recv()? - started;
+        while done.load(Ordering::Relaxed) < FIRST {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         Ok((Self { pipeline, done, longest }, took))
     }
 }
@@ -195,13 +209,13 @@ fn row(request: &Request, count: usize) -> Outcome<()> {
     let picture = image::open(&request.picture)?.to_rgb8();
     let picture = image::imageops::resize(&picture, WIDTH, HEIGHT, image::imageops::FilterType::Triangle);
     let frame = gst::Buffer::from_slice(picture.into_raw());
-    let going = Arc::new(AtomicBool::new(false));
+    let state = Arc::new(AtomicU8::new(WAIT));
 
     let before = megabytes()?;
     let (mut streams, mut starts) = (Vec::new(), Vec::new());
     let mut with_one = f64::NAN;
     for _ in 0..count {
-        let (stream, took) = Stream::start(request, &frame, &going)?;
+        let (stream, took) = Stream::start(request, &frame, &state)?;
         starts.push(took.as_secs_f64() * 1e3);
         streams.push(stream);
         if streams.len() == 1 {
@@ -209,17 +223,21 @@ fn row(request: &Request, count: usize) -> Outcome<()> {
         }
     }
 
-    going.store(true, Ordering::Release);
-    std::thread::sleep(Duration::from_millis(500));
+    state.store(GO, Ordering::Release);
+    // With many elements a round of turns takes long.
+    let many = (count as f64 / 8.0).max(1.0);
+    std::thread::sleep(Duration::from_secs_f64(0.5 * many));
     let counts = || -> Vec<u64> { streams.iter().map(|stream| stream.done.load(Ordering::Relaxed)).collect() };
     streams.iter().for_each(|stream| stream.longest.store(0, Ordering::Relaxed));
-    let (first, started) = (counts(), Instant::now());
-    std::thread::sleep(Duration::from_secs_f64(request.seconds));
+    let (first, started, cpu) = (counts(), Instant::now(), processor_time()?);
+    std::thread::sleep(Duration::from_secs_f64(request.seconds * many));
     let served: Vec<u64> = counts().iter().zip(&first).map(|(now, first)| now - first).collect();
     let per_second = served.iter().sum::<u64>() as f64 / started.elapsed().as_secs_f64();
+    let cpu = (processor_time()? - cpu).as_secs_f64() * 1e3 / served.iter().sum::<u64>() as f64;
     let longest = streams.iter().map(|stream| stream.longest.load(Ordering::Relaxed)).max().unwrap_or(0);
     let (all, threads) = (megabytes()?, threads()?);
 
+    state.store(STOP, Ordering::Release);
     for stream in &streams {
         stream.pipeline.set_state(gst::State::Null)?;
     }
@@ -238,6 +256,7 @@ fn row(request: &Request, count: usize) -> Outcome<()> {
         after - before,
         threads,
         per_second,
+        cpu,
         fair,
         longest as f64 / 1e6,
     ];
@@ -253,6 +272,15 @@ fn megabytes() -> Outcome<f64> {
 /// Of this process.
 fn threads() -> Outcome<f64> {
     status("Threads:")
+}
+
+/// Of all threads of this process.
+fn processor_time() -> Outcome<Duration> {
+    let ran = std::fs::read_dir("/proc/self/task")?.map(|task| {
+        let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
+        Ok::<u64, Box<dyn Error>>(text.split_whitespace().next().ok_or("the system does not say")?.parse()?)
+    });
+    Ok(Duration::from_nanos(ran.sum::<Outcome<u64>>()?))
 }
 
 /// A number of what Linux says of this process.

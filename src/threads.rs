@@ -6,6 +6,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::lock;
 
+/// Shares of work for each thread: one that is slow, or has other work, too, leaves some of its own to the others.
+const SHARES: usize = 2;
+
 /// More threads than this help no network of this size.
 const MOST: usize = 64;
 
@@ -51,6 +54,16 @@ impl Threads {
 
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// Into how many parts work is best split, whatever part of the pool these threads are.
+    pub fn most_shares(&self) -> usize {
+        shares(self.pool.as_ref().map_or(1, |pool| pool.current_num_threads()))
+    }
+
+    /// Into how many parts work is best split.
+    pub fn shares(&self) -> usize {
+        shares(self.count)
     }
 
     /// Does `work` on one of the threads, so that what it shares out in turn finds them awake.
@@ -100,8 +113,8 @@ impl Threads {
         results.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// Splits `out`, lines of `length` numbers, into bands of at least `least` lines, one for each thread if there are
-    /// so many, and does `work` with each band and the index of its first line.
+    /// Splits `out`, lines of `length` numbers, into bands of at least `least` lines, as many as there are shares if
+    /// there are so many, and does `work` with each band and the index of its first line.
     ///
     /// # Panics
     /// Where `out` has no whole number of lines.
@@ -111,12 +124,16 @@ impl Threads {
         }
         assert!(length > 0 && out.len().is_multiple_of(length), "lines of {length} in {}", out.len());
         let lines = out.len() / length;
-        let bands = self.count().min(lines / least.max(1)).max(1);
+        let bands = self.shares().min(lines / least.max(1)).max(1);
         let each = lines.div_ceil(bands);
         let mut bands: Vec<(usize, &mut [T])> =
             out.chunks_mut(each * length).enumerate().map(|(i, band)| (i * each, band)).collect();
         self.each(&mut bands, |(first, band)| work(*first, band));
     }
+}
+
+fn shares(threads: usize) -> usize {
+    if threads > 1 { SHARES * threads } else { 1 }
 }
 
 #[cfg(test)]

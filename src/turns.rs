@@ -6,12 +6,15 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use crate::lock;
 
-/// Threads that a turn has at least: fewer would do more work in all, but each of them needs memory of its own.
-const LEAST: usize = 2;
+/// Turns at the same time, at most: the fewer threads work together, the less they wait for each other, but each turn
+/// needs memory of its own.
+const AT_ONCE: usize = 8;
 
 /// Threads to be lent, all of them or a share.
 pub struct Turns {
     all: usize,
+    /// Threads that a turn has at least.
+    least: usize,
     state: Mutex<State>,
 }
 
@@ -37,7 +40,7 @@ impl Turns {
     /// On `all` threads, at least one.
     pub fn new(all: usize) -> Self {
         let all = all.max(1);
-        Self { all, state: Mutex::new(State { free: all, waiting: VecDeque::new() }) }
+        Self { all, least: all.div_ceil(AT_ONCE), state: Mutex::new(State { free: all, waiting: VecDeque::new() }) }
     }
 
     /// Waits for everybody who came before, and for free threads: all of them if `whole`, else a fair share among those
@@ -75,13 +78,12 @@ impl Turns {
 
     /// Threads for the first of so many who wait; 0 as long as there are too few.
     fn share(&self, whole: bool, free: usize, waiting: usize) -> usize {
-        let least = LEAST.min(self.all);
-        if free < if whole { self.all } else { least } {
+        if free < if whole { self.all } else { self.least } {
             return 0;
         }
-        let count = if whole { free } else { (free / waiting.max(1)).max(least) };
+        let count = if whole { free } else { (free / waiting.max(1)).max(self.least) };
         // What is too little for anybody else is not left idle.
-        if free - count < least { free } else { count }
+        if free - count < self.least { free } else { count }
     }
 }
 
@@ -133,9 +135,9 @@ mod tests {
 
     #[test]
     fn who_comes_first_is_served_first() {
-        for all in [0, 1, 2, 3] {
+        for (all, whole) in [(0, false), (1, false), (1, true), (4, true)] {
             let expected: Vec<(usize, usize)> = (0..20).map(|index| (index, all.max(1))).collect();
-            assert_eq!(served(all, &[false; 20]), expected, "one at a time on {all} threads");
+            assert_eq!(served(all, &[whole; 20]), expected, "one at a time on {all} threads");
         }
     }
 
@@ -154,6 +156,8 @@ mod tests {
         let turns = Turns::new(16);
         let share = |free, waiting| turns.share(false, free, waiting);
         assert_eq!([share(16, 1), share(16, 2), share(16, 3), share(16, 8), share(16, 60)], [16, 8, 5, 2, 2]);
+        let two = Turns::new(2);
+        assert_eq!([two.share(false, 2, 1), two.share(false, 2, 2), two.share(false, 1, 9)], [2, 1, 1]);
         assert_eq!([share(1, 1), share(0, 4)], [0, 0], "too little to begin with");
         assert_eq!([share(3, 5), share(5, 5)], [3, 2], "no thread is left over");
         assert_eq!([turns.share(true, 16, 9), turns.share(true, 15, 1)], [16, 0]);
@@ -180,7 +184,6 @@ mod tests {
         });
         drop(told);
         let lent: Vec<_> = lent.iter().collect();
-        assert_eq!(lent[..2], [(0, 2), (1, 4)]);
-        assert_eq!(lent[2].0, 2);
+        assert_eq!(lent, [(0, 1), (1, 4), (2, 4)]);
     }
 }

@@ -51,3 +51,50 @@ impl Workers {
         threads.clone().within(|| work(threads))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn all_who_ask_for_no_number_share() {
+        let (first, second) = (Workers::common().unwrap(), Workers::common().unwrap());
+        assert!(Arc::ptr_eq(&first, &second));
+        assert!(!Arc::ptr_eq(&first, &Workers::own(first.threads.count()).unwrap()));
+        assert!(first.threads.count() <= std::thread::available_parallelism().unwrap().get());
+    }
+
+    #[test]
+    fn no_more_work_at_a_time_than_there_are_threads() {
+        for count in [1, 2, 3] {
+            let workers = Workers::own(count).unwrap();
+            let (lent, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            std::thread::scope(|scope| {
+                for index in 0..8 {
+                    let (workers, lent, done) = (&workers, &lent, &done);
+                    scope.spawn(move || {
+                        for _ in 0..50 {
+                            workers.lend(index == 0, |threads| {
+                                let all = lent.fetch_add(threads.count(), Ordering::SeqCst) + threads.count();
+                                assert!(all <= count && (index > 0 || threads.count() == count));
+                                lent.fetch_sub(threads.count(), Ordering::SeqCst);
+                            });
+                            done.fetch_add(1, Ordering::SeqCst);
+                        }
+                    });
+                }
+            });
+            assert_eq!(done.into_inner(), 400);
+        }
+    }
+
+    #[test]
+    fn a_panic_gives_its_threads_back() {
+        let workers = Workers::own(2).unwrap();
+        let work = || workers.lend(true, |_| -> usize { panic!("no") });
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err());
+        assert_eq!(workers.lend(true, |threads| threads.count()), 2);
+    }
+}

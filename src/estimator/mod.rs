@@ -287,3 +287,35 @@ fn workers(count: usize) -> Result<Arc<Workers>> {
     let workers = if count == 0 { Workers::common() } else { Workers::own(count) };
     workers.map_err(|problem| Error::Threads { count, problem })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn estimators_may_go_to_other_threads() {
+        fn goes<T: Send>() {}
+        goes::<Estimator>();
+    }
+
+    #[test]
+    fn estimators_of_a_process_share_what_costs() {
+        let model = Model::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny")).unwrap();
+        let load = |threads, short_side| {
+            let mut estimator = Estimator::new(&model, Options { threads, short_side, ..Options::default() }).unwrap();
+            estimator.prepare((96, 64), 1.0).unwrap();
+            estimator
+        };
+        let (first, second, smaller, own) = (load(0, 0), load(0, 0), load(0, 32), load(2, 0));
+        let workers = |estimator: &Estimator| estimator.workers.1.clone();
+        assert!(Arc::ptr_eq(&workers(&first), &workers(&second)) && Arc::ptr_eq(&workers(&first), &workers(&smaller)));
+        assert!(!Arc::ptr_eq(&workers(&first), &workers(&own)), "who asks for threads has its own");
+        let trunk = |estimator: &Estimator| estimator.trunk.shared();
+        let heads = |e: &Estimator| [e.box_head.shared(), e.densepose_head.shared()];
+        for other in [&second, &own] {
+            assert_eq!((trunk(&first), heads(&first)), (trunk(other), heads(other)));
+        }
+        assert_eq!((trunk(&first).0, heads(&first)), (trunk(&smaller).0, heads(&smaller)));
+        assert_ne!(trunk(&first).1, trunk(&smaller).1, "another size has another plan");
+    }
+}

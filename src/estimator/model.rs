@@ -37,7 +37,7 @@ pub struct File {
 }
 
 impl File {
-    fn new(name: String, bytes: Cow<'static, [u8]>) -> Self {
+    pub(super) fn new(name: String, bytes: Cow<'static, [u8]>) -> Self {
         Self { digest: Sha256::digest(&bytes).into(), name, bytes }
     }
 

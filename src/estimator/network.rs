@@ -320,6 +320,10 @@ impl engine::Output for Output {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+    use tract_onnx::pb::tensor_proto::DataType;
+    use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto};
+
     use super::*;
 
     #[test]
@@ -332,5 +336,61 @@ mod tests {
         let types: Vec<_> = constants.map(|c| (c.val().len(), c.val().datum_type())).collect();
         assert!(types.iter().any(|&(length, _)| length > 1000), "{types:?}");
         assert!(types.iter().all(|&(length, kind)| length == 1 || kind == f32::datum_type()), "{types:?}");
+    }
+
+    /// The network in `bytes` with its weights in half precision, each with a cast behind it, as `zoo.export --half`
+    /// writes them.
+    fn halved(bytes: &[u8]) -> Vec<u8> {
+        let mut proto = ModelProto::decode(bytes).unwrap();
+        let graph = proto.graph.as_mut().unwrap();
+        let mut casts = Vec::new();
+        for tensor in &mut graph.initializer {
+            let name = tensor.name.clone();
+            if tensor.data_type != DataType::Float as i32 || tensor.dims.iter().product::<i64>() < 64 {
+                continue;
+            }
+            let values =
+                tensor.raw_data.as_chunks::<4>().0.iter().map(|&bytes| f16::from_f32(f32::from_le_bytes(bytes)));
+            tensor.raw_data = values.flat_map(|value| value.to_le_bytes()).collect();
+            (tensor.data_type, tensor.name) = (DataType::Float16 as i32, format!("{name}_half"));
+            let to = AttributeProto { name: "to".into(), i: DataType::Float as i64, ..Default::default() };
+            casts.push(NodeProto {
+                op_type: "Cast".into(),
+                input: vec![tensor.name.clone()],
+                output: vec![name],
+                attribute: vec![to],
+                ..Default::default()
+            });
+        }
+        assert!(!casts.is_empty());
+        graph.node.splice(0..0, casts);
+        proto.encode_to_vec()
+    }
+
+    /// All outputs of the network in `bytes`, one after the other, for a made-up input of this shape.
+    fn outputs(bytes: Vec<u8>, input: &str, names: &[&str], item: [usize; 3]) -> Vec<Vec<f32>> {
+        let names: Vec<_> = names.iter().map(|&name| (name, Layout::ChannelsLast)).collect();
+        let file = File::new("some.onnx".into(), bytes.into());
+        let graph = Graph::load(&file, (input, Layout::ChannelsLast), &names).unwrap();
+        let program = engine::Graph::program(&graph, item, false).unwrap();
+        let mut runner = program.runner(&Threads::one()).unwrap();
+        for (i, value) in runner.input(1).iter_mut().enumerate() {
+            *value = (i as f32 * 0.37).sin();
+        }
+        runner.run(&Threads::one()).unwrap().iter().map(|output| output.data().to_vec()).collect()
+    }
+
+    #[test]
+    fn half_precision_changes_results_by_less_than_a_thousandth() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny/densepose_head.onnx");
+        let (bytes, names) = (std::fs::read(path).unwrap(), ["coarse", "fine", "u", "v"]);
+        let half = halved(&bytes);
+        assert!(half.len() * 10 < bytes.len() * 7, "{} bytes, not half of {}", half.len(), bytes.len());
+        let [expected, found] = [bytes, half].map(|bytes| outputs(bytes, "rois", &names, [16, 16, 16]));
+        for ((expected, found), name) in expected.iter().zip(&found).zip(names) {
+            let scale = expected.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
+            let off = expected.iter().zip(found).fold(0.0, |most: f32, (a, b)| most.max((a - b).abs()));
+            assert!(scale > 0.0 && off > 0.0 && off <= 1e-3 * scale, "{name} is off by {off} of {scale}");
+        }
     }
 }

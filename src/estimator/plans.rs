@@ -120,8 +120,69 @@ impl Plan {
     }
 }
 
-/// Networks and plans in use.
 #[cfg(test)]
-pub fn in_use() -> (usize, usize) {
-    (NETWORKS.count(), PLANS.count())
+mod tests {
+    use std::sync::Weak;
+
+    use super::*;
+
+    const OUTPUTS: [(&str, Layout); 1] = [("fine", Layout::ChannelsLast)];
+
+    /// A file that no other test has.
+    fn file(mark: u8) -> File {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny/densepose_head.onnx");
+        File { digest: [mark; 32], ..File::open(path) }
+    }
+
+    fn source(file: &File) -> Source<'_> {
+        Source { backend: &Backend::Tract, file, input: ("rois", Layout::ChannelsLast), outputs: &OUTPUTS }
+    }
+
+    #[test]
+    fn the_same_network_is_loaded_once_and_freed_with_its_last_user() {
+        let (file, threads) = (file(1), Threads::one());
+        let plan = |item| source(&file).plan(item, true, &threads).unwrap();
+        let (first, second, larger) = (plan([16, 16, 16]), plan([16, 16, 16]), plan([16, 32, 32]));
+        assert!(Arc::ptr_eq(&first, &second) && !Arc::ptr_eq(&first, &larger));
+        let network = source(&file).network().unwrap();
+        assert!(Arc::ptr_eq(&network, &source(&file).network().unwrap()));
+        assert!(Arc::ptr_eq(&network.plan([16, 16, 16], true, &threads).unwrap(), &first));
+        let (freed, closed): (Weak<Plan>, Weak<Network>) = (Arc::downgrade(&first), Arc::downgrade(&network));
+        drop((first, network));
+        assert!(closed.upgrade().is_none(), "plans do without the network that they were made of");
+        assert!(freed.upgrade().is_some(), "the second user still has it");
+        drop(second);
+        assert!(freed.upgrade().is_none());
+    }
+
+    #[test]
+    fn other_files_outputs_and_layouts_are_other_networks() {
+        let (file, other) = (file(2), file(3));
+        let network = source(&file).network().unwrap();
+        let outputs = [("fine", Layout::ChannelsFirst)];
+        for source in [
+            source(&other),
+            Source { outputs: &outputs, ..source(&file) },
+            Source { outputs: &[], ..source(&file) },
+            Source { input: ("rois", Layout::ChannelsFirst), ..source(&file) },
+        ] {
+            assert!(!Arc::ptr_eq(&source.network().unwrap(), &network));
+        }
+        assert!(Source { input: ("roi", Layout::ChannelsLast), ..source(&file) }.network().is_err());
+    }
+
+    #[test]
+    fn as_many_runners_as_work_at_the_same_time() {
+        let (file, threads) = (file(4), Threads::one());
+        let plan = source(&file).plan([16, 16, 16], true, &threads).unwrap();
+        for _ in 0..3 {
+            let runner = plan.runner(&threads).unwrap();
+            assert_eq!(plan.idle(), 0);
+            plan.give_back(runner);
+        }
+        assert_eq!(plan.idle(), 1, "one user after the other takes the same");
+        let both = [(); 2].map(|()| plan.runner(&threads).unwrap());
+        both.into_iter().for_each(|runner| plan.give_back(runner));
+        assert_eq!(plan.idle(), 2);
+    }
 }

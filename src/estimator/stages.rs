@@ -69,6 +69,12 @@ impl Trunk {
         self.running().map(|runner| runner.input(1)).unwrap_or_default()
     }
 
+    /// Where network and plan are, which others may have, too.
+    #[cfg(test)]
+    pub fn shared(&self) -> (*const Network, Option<*const Plan>) {
+        (Arc::as_ptr(&self.network), self.plan.as_ref().map(Arc::as_ptr))
+    }
+
     fn running(&mut self) -> Option<&mut Box<dyn Runner>> {
         if self.runner.is_none() {
             self.runner = self.plan.as_ref().and_then(|plan| plan.runner(&self.threads).ok());
@@ -213,7 +219,7 @@ impl Head {
         timings.time(pooling, || {
             let input = runner.input(boxes.len());
             let length = plan.program().item().iter().product::<usize>().max(1);
-            let share = boxes.len().div_ceil(threads.count()).max(1);
+            let share = boxes.len().div_ceil(threads.shares()).max(1);
             let mut shares: Vec<_> = boxes.chunks(share).zip(input.chunks_mut(share * length)).collect();
             threads.each(&mut shares, |(boxes, input)| {
                 for (rect, input) in boxes.iter().zip(input.chunks_exact_mut(length)) {
@@ -250,6 +256,12 @@ impl BoxHead {
 
     pub fn set_threads(&mut self, threads: &Threads) {
         self.head.threads = threads.clone();
+    }
+
+    /// Where the plan is, which others may have, too.
+    #[cfg(test)]
+    pub fn shared(&self) -> *const Plan {
+        Arc::as_ptr(&self.head.plan)
     }
 
     /// What the network says of each proposal.
@@ -306,6 +318,12 @@ impl DensePoseHead {
 
     pub fn set_threads(&mut self, threads: &Threads) {
         self.head.threads = threads.clone();
+    }
+
+    /// Where the plan is, which others may have, too.
+    #[cfg(test)]
+    pub fn shared(&self) -> *const Plan {
+        Arc::as_ptr(&self.head.plan)
     }
 
     /// What `finish` makes of the index and the charts of each box.

@@ -242,6 +242,7 @@ fn row(request: &Request, count: usize) -> Outcome<()> {
         stream.pipeline.set_state(gst::State::Null)?;
     }
     drop(streams);
+    trim();
     let after = megabytes()?;
     let (least, most) = (served.iter().min().copied(), served.iter().max().copied());
     let fair = least.unwrap_or(0) as f64 / most.unwrap_or(0).max(1) as f64;
@@ -262,6 +263,18 @@ fn row(request: &Request, count: usize) -> Outcome<()> {
     ];
     println!("{}", values.map(|value| value.to_string()).join(" "));
     Ok(())
+}
+
+/// Gives back to the system what is free, so that it does not count as used.
+fn trim() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(keep: usize) -> i32;
+        }
+        // SAFETY: glibc's, which takes any number, at any time, in any thread.
+        unsafe { malloc_trim(0) };
+    }
 }
 
 /// Memory of this process, of what is not shared with others.

@@ -61,8 +61,8 @@ pub struct Options {
     /// Length of the frame's shorter side in the network, in pixels, clamped to 32..=2048; 0 is the model's own.
     /// Whatever it says, the longer side stays within the model's `max_long_side`.
     pub short_side: usize,
-    /// Threads to run on. 0 is one for each core, which all estimators of the process share; any other number are this
-    /// one's own.
+    /// Threads to run on. 0 is one for each core, which all estimators of the process share in turns; any other number
+    /// are this one's own. ONNX Runtime keeps the number that it was loaded with.
     pub threads: usize,
     /// Least score of a person, 0..=1; `None` is the model's own.
     pub score_threshold: Option<f32>,

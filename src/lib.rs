@@ -61,10 +61,13 @@ pub mod seiextract;
 pub mod seiinsert;
 #[cfg(feature = "gstreamer")]
 pub mod serialize;
+mod shared;
 mod simd;
 mod threads;
+mod turns;
 #[cfg(feature = "gstreamer")]
 pub mod video;
+mod workers;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

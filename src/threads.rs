@@ -6,52 +6,69 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::lock;
 
+/// Shares of work for each thread: one that is slow, or has other work, too, leaves some of its own to the others.
+const SHARES: usize = 2;
+
 /// More threads than this help no network of this size.
 const MOST: usize = 64;
 
-/// A pool of threads.
+/// A pool of threads, or some of them.
 #[derive(Clone)]
-pub struct Threads(Option<Arc<ThreadPool>>);
+pub struct Threads {
+    pool: Option<Arc<ThreadPool>>,
+    count: usize,
+}
 
 impl Threads {
     /// Just the calling thread.
     pub fn one() -> Self {
-        Self(None)
+        Self { pool: None, count: 1 }
     }
 
-    /// A pool of `count` threads, one for each core if 0.
+    /// A pool of `count` threads, one for each core if 0: a core that runs two threads at once computes no faster.
     ///
     /// # Errors
     /// Where the system has no more threads to give; says why.
     pub fn new(count: usize) -> Result<Self, String> {
         let count = match count {
-            0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
-            n => n.min(MOST),
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get()).min(num_cpus::get_physical().max(1)),
+            n => n,
         };
+        let count = count.min(MOST);
         if count == 1 {
             return Ok(Self::one());
         }
         let pool = ThreadPoolBuilder::new().num_threads(count).thread_name(|i| format!("densepose-{i}")).build();
-        pool.map(|pool| Self(Some(Arc::new(pool)))).map_err(|error| error.to_string())
+        pool.map(|pool| Self { pool: Some(Arc::new(pool)), count }).map_err(|error| error.to_string())
     }
 
-    /// The threads of `pool`.
-    pub fn of(pool: Arc<ThreadPool>) -> Self {
-        Self(Some(pool))
+    /// So many of them, at least one; others may use the rest meanwhile.
+    pub fn narrowed(&self, count: usize) -> Self {
+        Self { pool: self.pool.clone(), count: count.clamp(1, self.count) }
     }
 
     /// The pool, `None` where there is just the calling thread.
     pub fn pool(&self) -> Option<&Arc<ThreadPool>> {
-        self.0.as_ref()
+        self.pool.as_ref()
     }
 
     pub fn count(&self) -> usize {
-        self.0.as_ref().map_or(1, |pool| pool.current_num_threads())
+        self.count
+    }
+
+    /// Into how many parts work is best split, whatever part of the pool these threads are.
+    pub fn most_shares(&self) -> usize {
+        shares(self.pool.as_ref().map_or(1, |pool| pool.current_num_threads()))
+    }
+
+    /// Into how many parts work is best split.
+    pub fn shares(&self) -> usize {
+        shares(self.count)
     }
 
     /// Does `work` on one of the threads, so that what it shares out in turn finds them awake.
     pub fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        match &self.0 {
+        match &self.pool {
             Some(pool) => pool.install(work),
             None => work(),
         }
@@ -59,8 +76,8 @@ impl Threads {
 
     /// Does `work` with each of `items`, each on a thread of its own as far as there are any.
     pub fn each<T: Send>(&self, items: &mut [T], work: impl Fn(&mut T) + Sync) {
-        match &self.0 {
-            Some(pool) if items.len() > 1 => pool.scope(|scope| {
+        match &self.pool {
+            Some(pool) if self.count > 1 && items.len() > 1 => pool.scope(|scope| {
                 let work = &work;
                 for item in items {
                     scope.spawn(move |_| work(item));
@@ -96,8 +113,8 @@ impl Threads {
         results.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// Splits `out`, lines of `length` numbers, into bands of at least `least` lines, one for each thread if there are
-    /// so many, and does `work` with each band and the index of its first line.
+    /// Splits `out`, lines of `length` numbers, into bands of at least `least` lines, as many as there are shares if
+    /// there are so many, and does `work` with each band and the index of its first line.
     ///
     /// # Panics
     /// Where `out` has no whole number of lines.
@@ -107,12 +124,16 @@ impl Threads {
         }
         assert!(length > 0 && out.len().is_multiple_of(length), "lines of {length} in {}", out.len());
         let lines = out.len() / length;
-        let bands = self.count().min(lines / least.max(1)).max(1);
+        let bands = self.shares().min(lines / least.max(1)).max(1);
         let each = lines.div_ceil(bands);
         let mut bands: Vec<(usize, &mut [T])> =
             out.chunks_mut(each * length).enumerate().map(|(i, band)| (i * each, band)).collect();
         self.each(&mut bands, |(first, band)| work(*first, band));
     }
+}
+
+fn shares(threads: usize) -> usize {
+    if threads > 1 { SHARES * threads } else { 1 }
 }
 
 #[cfg(test)]

@@ -490,6 +490,38 @@ fn fifty_people_are_no_trouble() {
 }
 
 #[test]
+fn estimators_at_work_at_the_same_time_do_not_mix() {
+    let (pixels, width, height) = picture();
+    // Each its own picture: the one, moved by some columns.
+    let moved = |columns: usize| -> Vec<u8> {
+        pixels.chunks(3 * width).flat_map(|row| [&row[3 * columns..], &row[..3 * columns]].concat()).collect()
+    };
+    let pictures: Vec<Vec<u8>> = (0..8).map(|i| moved(5 * i)).collect();
+    let find = |estimator: &mut Estimator, pixels: &[u8]| {
+        estimator.estimate(&Image::rgb(width, height, pixels).unwrap()).unwrap()
+    };
+    let mut alone = estimator(Options::default());
+    let expected: Vec<_> = pictures.iter().map(|pixels| find(&mut alone, pixels)).collect();
+    let places = |people: &[Person]| people.iter().map(|p| (p.x, p.y, p.width(), p.height())).collect::<Vec<_>>();
+    assert!(!expected[0].is_empty() && places(&expected[0]) != places(&expected[1]));
+    std::thread::scope(|scope| {
+        for (pixels, expected) in pictures.iter().zip(&expected) {
+            scope.spawn(move || {
+                let mut estimator = estimator(Options::default());
+                for _ in 0..20 {
+                    let found = find(&mut estimator, pixels);
+                    assert_eq!(places(&found), places(expected));
+                    for (found, expected) in found.iter().zip(expected) {
+                        assert!((found.score - expected.score).abs() < 1e-5);
+                        assert!(found.iuv.data() == expected.iuv.data());
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn the_same_picture_gives_the_same_people() {
     let mut estimator = estimator(Options { threads: 2, ..Options::default() });
     let first = persons(&mut estimator);

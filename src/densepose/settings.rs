@@ -161,7 +161,7 @@ impl Settings {
                 .build(),
             glib::ParamSpecUInt::builder("threads")
                 .nick("Threads")
-                .blurb("Threads to run the network on; 0 = one for each core")
+                .blurb("Threads to run the network on; 0 = one for each core, which all elements of the process share")
                 .maximum(256)
                 .default_value(DEFAULT_THREADS)
                 .mutable_ready()

@@ -41,6 +41,13 @@ pub enum Provider {
     Xnnpack,
 }
 
+impl Backend {
+    /// Whether it computes on threads of its own, not on ours.
+    pub(super) fn has_threads(&self) -> bool {
+        matches!(self, Self::OnnxRuntime { .. })
+    }
+}
+
 impl Provider {
     /// Every provider, by name.
     pub const ALL: [Self; 14] = [

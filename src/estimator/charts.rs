@@ -98,7 +98,7 @@ impl Charts<'_> {
         let mut map = vec![0; width * height * 3];
         let (columns, rows) = (gaps(width, self.fine.width), gaps(height, self.fine.height));
         let mut rest = &mut map[..];
-        let share = rows.len().div_ceil(threads.count()).max(1);
+        let share = rows.len().div_ceil(threads.shares()).max(1);
         let mut bands: Vec<(&[Gap], &mut [u8])> = Vec::new();
         for rows in rows.chunks(share) {
             let lines: usize = rows.iter().map(|gap| gap.parts.len()).sum();

@@ -1,7 +1,7 @@
 //! What the stages need of a runtime, and the choice of one.
 //!
 //! Both runtimes plan for concrete shapes: a [`Graph`] is loaded once and turned into a [`Program`] for each shape,
-//! which runs in any number of [`Runner`]s, one for each thread that uses it.
+//! which any number of users share; it runs in [`Runner`]s, one for each that runs at the same time.
 
 use super::backend::Backend;
 use super::error::{Error, Result};
@@ -29,14 +29,14 @@ pub fn load(
 }
 
 /// A parsed network whose shapes are still open.
-pub trait Graph: Send {
+pub trait Graph: Send + Sync {
     /// Makes the network ready for items of this shape, (channels, rows, columns) whatever the input's layout (a
     /// fraction of a second), of which `many` come at once, or one at a time.
     fn program(&self, item: [usize; 3], many: bool) -> Result<Box<dyn Program>>;
 }
 
 /// A network ready for items of one shape.
-pub trait Program: Send {
+pub trait Program: Send + Sync {
     /// What to call it in errors.
     fn file(&self) -> &str;
 
@@ -46,7 +46,7 @@ pub trait Program: Send {
     /// Shapes of the outputs for one item, in their layouts.
     fn outputs(&self) -> &[Vec<usize>];
 
-    /// Something that runs the program, each layer on all of `threads`.
+    /// Something that runs the program; a runtime that has threads of its own takes as many as `threads` are.
     fn runner(&self, threads: &Threads) -> Result<Box<dyn Runner>>;
 }
 
@@ -80,8 +80,8 @@ pub trait Runner: Send {
     /// written last if the number is the same.
     fn input(&mut self, count: usize) -> &mut [f32];
 
-    /// Runs the network on the input. The outputs have as many items as the input.
-    fn run(&mut self) -> Result<Vec<Box<dyn Output>>>;
+    /// Runs the network on the input, each layer on all of `threads`. The outputs have as many items as the input.
+    fn run(&mut self, threads: &Threads) -> Result<Vec<Box<dyn Output>>>;
 
     /// How long layers took in the runs since this was last called; nothing on the first call, or if it is not known.
     fn profiled(&mut self) -> Vec<LayerTime> {

@@ -25,6 +25,7 @@ pub mod model;
 pub mod network;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
+mod plans;
 pub mod repeats;
 pub mod roi_align;
 pub mod stages;
@@ -38,6 +39,8 @@ pub use model::Model;
 pub use timings::{Stage, Timings};
 pub use tracker::Tracker;
 
+use std::sync::Arc;
+
 use anchors::{proposals_for, propose};
 use boxes::{Rect, Scored};
 use detections::{PixelBox, detect};
@@ -50,6 +53,7 @@ use crate::frame::{InputSize, Sampler};
 use crate::image::Image;
 use crate::person::Person;
 pub use crate::threads::Threads;
+use crate::workers::Workers;
 
 /// How to run a model. The default is what its manifest says, on all cores.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -57,7 +61,8 @@ pub struct Options {
     /// Length of the frame's shorter side in the network, in pixels, clamped to 32..=2048; 0 is the model's own.
     /// Whatever it says, the longer side stays within the model's `max_long_side`.
     pub short_side: usize,
-    /// Threads to run on; 0 is one for each core.
+    /// Threads to run on. 0 is one for each core, which all estimators of the process share in turns; any other number
+    /// are this one's own. ONNX Runtime keeps the number that it was loaded with.
     pub threads: usize,
     /// Least score of a person, 0..=1; `None` is the model's own.
     pub score_threshold: Option<f32>,
@@ -78,7 +83,11 @@ pub struct Estimator {
     box_head: BoxHead,
     densepose_head: DensePoseHead,
     /// What the networks run on, and the option that asked for it.
-    threads: (usize, Threads),
+    workers: (usize, Arc<Workers>),
+    /// Those of them that the current picture has.
+    threads: Threads,
+    /// Whether each picture takes all threads, because the runtime has its own.
+    whole: bool,
     timings: Timings,
 }
 
@@ -91,19 +100,22 @@ impl Estimator {
         Self::with_backend(model, options, &Backend::Tract)
     }
 
-    /// Loads the networks of `model` into `backend`.
+    /// Loads the networks of `model` into `backend`, unless others use them.
     ///
     /// # Errors
     /// Where the backend cannot be used as demanded, a network cannot be read or does not fit the manifest.
     pub fn with_backend(model: &Model, options: Options, backend: &Backend) -> Result<Self> {
-        let threads = pool(options.threads)?;
+        let workers = workers(options.threads)?;
+        let threads = workers.threads().clone();
         let manifest = model.manifest().clone();
         Ok(Self {
             sampler: Sampler::new(&manifest.input),
             trunk: Trunk::load(model, backend)?,
             box_head: BoxHead::load(model, &threads, backend)?,
             densepose_head: DensePoseHead::load(model, &threads, backend)?,
-            threads: (options.threads, threads),
+            workers: (options.threads, workers),
+            threads,
+            whole: backend.has_threads(),
             timings: Timings::default(),
             manifest,
             options,
@@ -116,15 +128,11 @@ impl Estimator {
     /// # Errors
     /// Where the networks do not run at that size.
     pub fn prepare(&mut self, size: (usize, usize), pixel_aspect: f64) -> Result<()> {
-        if self.threads.0 != self.options.threads {
-            let threads = pool(self.options.threads)?;
-            self.trunk.set_threads(&threads)?;
-            self.box_head.set_threads(&threads)?;
-            self.densepose_head.set_threads(&threads)?;
-            self.threads = (self.options.threads, threads);
+        if self.workers.0 != self.options.threads {
+            self.workers = (self.options.threads, workers(self.options.threads)?);
         }
         let size = self.input_size(size, pixel_aspect);
-        self.trunk.prepare(&self.manifest, (size.padded_width, size.padded_height), &self.threads.1)
+        self.trunk.prepare(&self.manifest, (size.padded_width, size.padded_height), self.workers.1.threads())
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -175,8 +183,18 @@ impl Estimator {
 
     fn run(&mut self, image: &Image, tracker: &mut Tracker, boxes: Option<&[Rect]>) -> Result<Vec<Person>> {
         self.prepare((image.width(), image.height()), image.layout().pixel_aspect)?;
-        // Every stage shares out its work: from one of the threads, so that the others are still awake.
-        self.threads.1.clone().within(|| self.run_stages(image, tracker, boxes))
+        let workers = self.workers.1.clone();
+        workers.lend(self.whole, |threads| {
+            self.set_threads(threads);
+            self.run_stages(image, tracker, boxes)
+        })
+    }
+
+    fn set_threads(&mut self, threads: Threads) {
+        self.trunk.set_threads(&threads);
+        self.box_head.set_threads(&threads);
+        self.densepose_head.set_threads(&threads);
+        self.threads = threads;
     }
 
     fn run_stages(&mut self, image: &Image, tracker: &mut Tracker, boxes: Option<&[Rect]>) -> Result<Vec<Person>> {
@@ -185,9 +203,7 @@ impl Estimator {
         let (threshold, most) = self.limits();
         let most = boxes.map_or(most, <[Rect]>::len);
         let given = boxes.is_some();
-        let Self {
-            manifest, options, sampler, trunk, box_head, densepose_head, threads: (_, threads), timings, ..
-        } = self;
+        let Self { manifest, options, sampler, trunk, box_head, densepose_head, threads, timings, .. } = self;
         timings.restart();
 
         timings.time(Stage::Resize, || sampler.sample(image, size, threads, trunk.input()));
@@ -249,9 +265,9 @@ impl Estimator {
         Ok(persons)
     }
 
-    /// Number of threads that the networks run on.
+    /// Number of threads that the networks run on where nobody shares them.
     pub fn threads(&self) -> usize {
-        self.threads.1.count()
+        self.workers.1.threads().count()
     }
 
     /// Where the time of the last picture went.
@@ -267,6 +283,39 @@ impl Estimator {
     }
 }
 
-fn pool(count: usize) -> Result<Threads> {
-    Threads::new(count).map_err(|problem| Error::Threads { count, problem })
+fn workers(count: usize) -> Result<Arc<Workers>> {
+    let workers = if count == 0 { Workers::common() } else { Workers::own(count) };
+    workers.map_err(|problem| Error::Threads { count, problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn estimators_may_go_to_other_threads() {
+        fn goes<T: Send>() {}
+        goes::<Estimator>();
+    }
+
+    #[test]
+    fn estimators_of_a_process_share_what_costs() {
+        let model = Model::open(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny")).unwrap();
+        let load = |threads, short_side| {
+            let mut estimator = Estimator::new(&model, Options { threads, short_side, ..Options::default() }).unwrap();
+            estimator.prepare((96, 64), 1.0).unwrap();
+            estimator
+        };
+        let (first, second, smaller, own) = (load(0, 0), load(0, 0), load(0, 32), load(2, 0));
+        let workers = |estimator: &Estimator| estimator.workers.1.clone();
+        assert!(Arc::ptr_eq(&workers(&first), &workers(&second)) && Arc::ptr_eq(&workers(&first), &workers(&smaller)));
+        assert!(!Arc::ptr_eq(&workers(&first), &workers(&own)), "who asks for threads has its own");
+        let trunk = |estimator: &Estimator| estimator.trunk.shared();
+        let heads = |e: &Estimator| [e.box_head.shared(), e.densepose_head.shared()];
+        for other in [&second, &own] {
+            assert_eq!((trunk(&first), heads(&first)), (trunk(other), heads(other)));
+        }
+        assert_eq!((trunk(&first).0, heads(&first)), (trunk(&smaller).0, heads(&smaller)));
+        assert_ne!(trunk(&first).1, trunk(&smaller).1, "another size has another plan");
+    }
 }

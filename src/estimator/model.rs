@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use super::error::{Error, Result};
 use super::manifest::{Manifest, Stage};
@@ -24,11 +25,27 @@ pub struct Model {
     densepose_head: File,
 }
 
+/// SHA-256 of a file's bytes.
+pub type Digest = [u8; 32];
+
 /// Bytes of one ONNX file, and what to call it in errors.
 #[derive(Clone)]
 pub struct File {
     pub name: String,
     pub bytes: Cow<'static, [u8]>,
+    pub digest: Digest,
+}
+
+impl File {
+    pub(super) fn new(name: String, bytes: Cow<'static, [u8]>) -> Self {
+        Self { digest: Sha256::digest(&bytes).into(), name, bytes }
+    }
+
+    /// Reads the file at `path`.
+    #[cfg(test)]
+    pub fn open(path: &str) -> Self {
+        Self::new(path.into(), std::fs::read(path).unwrap().into())
+    }
 }
 
 impl Model {
@@ -53,7 +70,12 @@ impl Model {
     /// # Errors
     /// Where the library was compiled without one (without the cargo feature `embedded-model`).
     pub fn embedded() -> Result<Self> {
-        Self::load(&Source::Embedded(EMBEDDED))
+        // It does not change: once read and found whole is enough for a process.
+        static READ: OnceLock<Model> = OnceLock::new();
+        match READ.get() {
+            Some(model) => Ok(model.clone()),
+            None => Self::load(&Source::Embedded(EMBEDDED)).map(|model| READ.get_or_init(|| model).clone()),
+        }
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -77,7 +99,7 @@ impl Model {
         let manifest = Manifest::parse(&json.name, &json.bytes)?;
         let stage = |stage: &Stage| -> Result<File> {
             let file = source.read(&stage.file)?;
-            let actual = hex(&Sha256::digest(&file.bytes));
+            let actual = hex(&file.digest);
             if !actual.eq_ignore_ascii_case(&stage.sha256) {
                 return Err(Error::Checksum { file: file.name, expected: stage.sha256.clone(), actual });
             }
@@ -106,16 +128,16 @@ impl Source {
                 let path = directory.join(file);
                 let name = path.display().to_string();
                 match std::fs::read(&path) {
-                    Ok(bytes) => Ok(File { name, bytes: bytes.into() }),
+                    Ok(bytes) => Ok(File::new(name, bytes.into())),
                     Err(source) => Err(Error::Read { file: name, source }),
                 }
             }
             Self::Memory(files) => match files.iter().find(|(name, _)| name == file) {
-                Some((name, bytes)) => Ok(File { name: name.clone(), bytes: bytes.clone().into() }),
+                Some((name, bytes)) => Ok(File::new(name.clone(), bytes.clone().into())),
                 None => Err(Error::Read { file: file.into(), source: std::io::ErrorKind::NotFound.into() }),
             },
             Self::Embedded(files) => match files.iter().find(|(name, _)| *name == file) {
-                Some(&(name, bytes)) => Ok(File { name: format!("embedded {name}"), bytes: bytes.into() }),
+                Some(&(name, bytes)) => Ok(File::new(format!("embedded {name}"), bytes.into())),
                 None => Err(Error::NotEmbedded),
             },
         }

@@ -1,7 +1,7 @@
 //! ONNX networks, loaded and run. The only module that knows tract.
 //!
 //! tract plans for concrete shapes, so a [`Graph`] is loaded once and turned into a [`Program`] for each shape.
-//! A program runs in any number of [`Runner`]s, one for each thread that uses it.
+//! A program is shared by all who use it, and runs in [`Runner`]s, one for each that runs at the same time.
 
 mod expand;
 mod layout;
@@ -13,7 +13,7 @@ mod pool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tract_onnx::prelude::multithread::Executor;
+use tract_onnx::prelude::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{DimLike, bail};
 use tract_onnx::tract_core::plan::eval;
@@ -115,11 +115,12 @@ impl engine::Graph for Graph {
             // Any number of items at once, unless some part of the network minds.
             let any = if many { lowered(self.model.symbols.sym("items").into()).ok() } else { None };
             let lowered = any.filter(|any| any.batches).unwrap_or(one);
-            TractResult::Ok((lowered.model.into_optimized()?, lowered.batches))
+            TractResult::Ok((TypedSimplePlan::new(lowered.model.into_optimized()?)?, lowered.batches))
         };
-        let (model, batches) = guarded(compile).map_err(|cause| {
+        let (plan, batches) = guarded(compile).map_err(|cause| {
             fail(format!("does not run on an input of {:?}: {cause}", [1, item[0], item[1], item[2]]))
         })?;
+        let model = plan.model();
         let outputs = (0..model.outputs.len())
             .map(|i| {
                 let fact = model.output_fact(i).ok()?;
@@ -135,14 +136,14 @@ impl engine::Graph for Graph {
             .collect::<Option<_>>()
             .ok_or_else(|| fail("has outputs of unknown shape, or that are no 32-bit floats".into()))?;
         let input = self.input.arrange(&[1, item[0], item[1], item[2]]);
-        Ok(Box::new(Program { file: self.file.clone(), model: Arc::new(model), batches, item, input, outputs }))
+        Ok(Box::new(Program { file: self.file.clone(), plan, batches, item, input, outputs }))
     }
 }
 
 /// A network compiled for items of one shape.
 pub struct Program {
     file: String,
-    model: Arc<TypedModel>,
+    plan: Arc<TypedSimplePlan>,
     /// Whether it takes any number of items at once.
     batches: bool,
     item: [usize; 3],
@@ -164,18 +165,13 @@ impl engine::Program for Program {
         &self.outputs
     }
 
-    fn runner(&self, threads: &Threads) -> Result<Box<dyn engine::Runner>> {
-        let executor = match threads.pool() {
-            Some(pool) => Executor::MultiThread(pool.clone()),
-            None => Executor::SingleThread,
-        };
-        let options = RunOptions { executor: Some(executor), ..RunOptions::default() };
+    fn runner(&self, _: &Threads) -> Result<Box<dyn engine::Runner>> {
         let fail = |problem| Error::Network { file: self.file.clone(), problem };
-        let plan = guarded(|| TypedSimplePlan::new_with_options(self.model.clone(), &options)).map_err(fail)?;
+        let plan = self.plan.clone();
         let state = guarded(|| plan.spawn()).map_err(fail)?;
         let input = guarded(|| Tensor::zero::<f32>(&self.input)).map_err(fail)?;
-        let (file, batches, threads) = (self.file.clone(), self.batches, threads.clone());
-        Ok(Box::new(Runner { file, plan, state, batches, threads, input: Arc::new(input), profile: None }))
+        let (file, batches) = (self.file.clone(), self.batches);
+        Ok(Box::new(Runner { file, plan, state, batches, input: Arc::new(input), profile: None }))
     }
 }
 
@@ -185,7 +181,6 @@ pub struct Runner {
     plan: Arc<TypedSimplePlan>,
     state: TypedSimpleState,
     batches: bool,
-    threads: Threads,
     input: Arc<Tensor>,
     /// Where the time goes, if somebody wants to know.
     profile: Option<Vec<LayerTime>>,
@@ -212,8 +207,8 @@ impl engine::Runner for Runner {
         view.ok().and_then(|view| view.into_slice()).unwrap_or_default()
     }
 
-    fn run(&mut self) -> Result<Vec<Box<dyn engine::Output>>> {
-        let outputs = self.run_all()?;
+    fn run(&mut self, threads: &Threads) -> Result<Vec<Box<dyn engine::Output>>> {
+        let outputs = self.run_all(threads)?;
         Ok(outputs.into_iter().map(|output| Box::new(output) as _).collect())
     }
 
@@ -224,16 +219,16 @@ impl engine::Runner for Runner {
 
 impl Runner {
     /// Runs the network on all items of the input, one by one if it must be.
-    fn run_all(&mut self) -> Result<Vec<Output>> {
+    fn run_all(&mut self, threads: &Threads) -> Result<Vec<Output>> {
         let count = self.input.shape()[0];
         if self.batches || count == 1 {
-            return self.run_on(self.input.clone());
+            return self.run_on(self.input.clone(), threads);
         }
         let mut outputs: Vec<Output> = Vec::new();
         for i in 0..count {
             let item = self.input.slice(0, i, i + 1);
             let item = item.map_err(|e| Error::Run { file: self.file.clone(), problem: format!("{e:#}") })?;
-            let values = self.run_on(Arc::new(item))?;
+            let values = self.run_on(Arc::new(item), threads)?;
             match outputs.is_empty() {
                 true => outputs = values,
                 false => outputs.iter_mut().zip(values).for_each(|(output, value)| output.append(value)),
@@ -242,8 +237,14 @@ impl Runner {
         Ok(outputs)
     }
 
-    fn run_on(&mut self, input: Arc<Tensor>) -> Result<Vec<Output>> {
-        let Self { state, threads, profile, .. } = self;
+    fn run_on(&mut self, input: Arc<Tensor>, threads: &Threads) -> Result<Vec<Output>> {
+        let Self { state, profile, .. } = self;
+        // For operators of our own; tract's take them from the executor.
+        state.turn_state.shared.insert(threads.clone());
+        let executor = match threads.pool() {
+            Some(pool) if threads.count() > 1 => Executor::MultiThread(pool.clone()),
+            _ => Executor::SingleThread,
+        };
         let run = || match profile {
             Some(profile) => state.run_plan_with_eval(tvec![TValue::from_const(input)], |context, op, node, inputs| {
                 let start = Instant::now();
@@ -257,7 +258,8 @@ impl Runner {
             }),
             None => state.run(tvec![TValue::from_const(input)]),
         };
-        let outcome = threads.within(|| guarded(run));
+        let outcome = threads.within(|| multithread_tract_scope(executor, || guarded(run)));
+        state.turn_state.shared.clear();
         match outcome {
             Ok(values) => Ok(values.into_iter().map(Output::new).collect()),
             Err(problem) => {
@@ -318,17 +320,77 @@ impl engine::Output for Output {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+    use tract_onnx::pb::tensor_proto::DataType;
+    use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto};
+
     use super::*;
 
     #[test]
     fn eight_bit_weights_are_expanded_on_loading() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny-int8/densepose_head.onnx");
-        let file = File { name: path.into(), bytes: std::fs::read(path).unwrap().into() };
+        let file = File::open(path);
         let graph = Graph::load(&file, ("rois", Layout::ChannelsFirst), &[("fine", Layout::ChannelsFirst)]).unwrap();
         let constants =
             graph.model.nodes.iter().filter_map(|node| node.op_as::<tract_onnx::tract_hir::ops::konst::Const>());
         let types: Vec<_> = constants.map(|c| (c.val().len(), c.val().datum_type())).collect();
         assert!(types.iter().any(|&(length, _)| length > 1000), "{types:?}");
         assert!(types.iter().all(|&(length, kind)| length == 1 || kind == f32::datum_type()), "{types:?}");
+    }
+
+    /// The network in `bytes` with its weights in half precision, each with a cast behind it, as `zoo.export --half`
+    /// writes them.
+    fn halved(bytes: &[u8]) -> Vec<u8> {
+        let mut proto = ModelProto::decode(bytes).unwrap();
+        let graph = proto.graph.as_mut().unwrap();
+        let mut casts = Vec::new();
+        for tensor in &mut graph.initializer {
+            let name = tensor.name.clone();
+            if tensor.data_type != DataType::Float as i32 || tensor.dims.iter().product::<i64>() < 64 {
+                continue;
+            }
+            let values =
+                tensor.raw_data.as_chunks::<4>().0.iter().map(|&bytes| f16::from_f32(f32::from_le_bytes(bytes)));
+            tensor.raw_data = values.flat_map(|value| value.to_le_bytes()).collect();
+            (tensor.data_type, tensor.name) = (DataType::Float16 as i32, format!("{name}_half"));
+            let to = AttributeProto { name: "to".into(), i: DataType::Float as i64, ..Default::default() };
+            casts.push(NodeProto {
+                op_type: "Cast".into(),
+                input: vec![tensor.name.clone()],
+                output: vec![name],
+                attribute: vec![to],
+                ..Default::default()
+            });
+        }
+        assert!(!casts.is_empty());
+        graph.node.splice(0..0, casts);
+        proto.encode_to_vec()
+    }
+
+    /// All outputs of the network in `bytes`, one after the other, for a made-up input of this shape.
+    fn outputs(bytes: Vec<u8>, input: &str, names: &[&str], item: [usize; 3]) -> Vec<Vec<f32>> {
+        let names: Vec<_> = names.iter().map(|&name| (name, Layout::ChannelsLast)).collect();
+        let file = File::new("some.onnx".into(), bytes.into());
+        let graph = Graph::load(&file, (input, Layout::ChannelsLast), &names).unwrap();
+        let program = engine::Graph::program(&graph, item, false).unwrap();
+        let mut runner = program.runner(&Threads::one()).unwrap();
+        for (i, value) in runner.input(1).iter_mut().enumerate() {
+            *value = (i as f32 * 0.37).sin();
+        }
+        runner.run(&Threads::one()).unwrap().iter().map(|output| output.data().to_vec()).collect()
+    }
+
+    #[test]
+    fn half_precision_changes_results_by_less_than_a_thousandth() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny/densepose_head.onnx");
+        let (bytes, names) = (std::fs::read(path).unwrap(), ["coarse", "fine", "u", "v"]);
+        let half = halved(&bytes);
+        assert!(half.len() * 10 < bytes.len() * 7, "{} bytes, not half of {}", half.len(), bytes.len());
+        let [expected, found] = [bytes, half].map(|bytes| outputs(bytes, "rois", &names, [16, 16, 16]));
+        for ((expected, found), name) in expected.iter().zip(&found).zip(names) {
+            let scale = expected.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
+            let off = expected.iter().zip(found).fold(0.0, |most: f32, (a, b)| most.max((a - b).abs()));
+            assert!(scale > 0.0 && off > 0.0 && off <= 1e-3 * scale, "{name} is off by {off} of {scale}");
+        }
     }
 }

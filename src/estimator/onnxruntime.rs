@@ -1,6 +1,6 @@
 //! ONNX networks, loaded and run by ONNX Runtime. The only module that knows ort.
 //!
-//! A session runs one input at a time, so each [`Runner`] has one of its own.
+//! A session runs one input at a time, so each [`Runner`] has one of its own, with its own copy of the weights.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::PathBuf;
@@ -173,7 +173,7 @@ impl engine::Program for Program {
         };
         // Memory is laid out, and kernels of accelerators are compiled, in the first run.
         engine::Runner::input(&mut runner, 1);
-        engine::Runner::run(&mut runner)?;
+        engine::Runner::run(&mut runner, threads)?;
         Ok(Box::new(runner))
     }
 }
@@ -211,7 +211,7 @@ impl engine::Runner for Runner {
         &mut self.items
     }
 
-    fn run(&mut self) -> Result<Vec<Box<dyn engine::Output>>> {
+    fn run(&mut self, _: &Threads) -> Result<Vec<Box<dyn engine::Output>>> {
         let (items, mut turned) = (std::mem::take(&mut self.items), std::mem::take(&mut self.turned));
         let [channels, rows, columns] = self.item;
         let outputs = match self.network.input {
@@ -363,7 +363,7 @@ mod tests {
     /// Several items at once in these layouts, by tract and by ONNX Runtime.
     fn assert_same(input: Layout, outputs: Layout) {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny/densepose_head.onnx");
-        let file = File { name: path.into(), bytes: std::fs::read(path).unwrap().into() };
+        let file = File::open(path);
         let results = [Backend::Tract, Backend::OnnxRuntime { providers: vec![Provider::Cpu] }].map(|backend| {
             let graph = engine::load(&backend, &file, ("rois", input), &[("v", outputs), ("fine", outputs)]).unwrap();
             let program = graph.program([16, 16, 16], true).unwrap();
@@ -371,7 +371,7 @@ mod tests {
             for (i, value) in runner.input(3).iter_mut().enumerate() {
                 *value = (i as f32 * 0.37).sin();
             }
-            (program.outputs().to_vec(), runner.run().unwrap())
+            (program.outputs().to_vec(), runner.run(&Threads::one()).unwrap())
         });
         let [(expected_shapes, expected), (shapes, found)] = results;
         assert_eq!(shapes, expected_shapes);

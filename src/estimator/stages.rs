@@ -1,15 +1,18 @@
 //! The three networks of a model, between plain numbers and the runtime: what goes in, what comes out, on which threads.
 
+use std::sync::Arc;
+
 use super::anchors::LevelOutput;
 use super::backend::Backend;
 use super::boxes::{Rect, Scored};
 use super::charts::{Charts, Grid};
 use super::detections::Verdict;
-use super::engine::{self, Graph, Output, Program, Runner};
+use super::engine::{Output, Program, Runner};
 use super::error::Result;
 use super::manifest::{self, Manifest, Pooler};
 use super::model::{File, Model};
 use super::network::{LayerTime, Layout};
+use super::plans::{Network, Plan, Source};
 use super::roi_align::{FeatureMap, RoiAlign, level_of};
 use super::timings::{Stage, Timings};
 use crate::person::PARTS;
@@ -17,9 +20,12 @@ use crate::threads::Threads;
 
 /// Backbone, neck and proposal head: picture to feature maps and proposals.
 pub struct Trunk {
-    graph: Box<dyn Graph>,
+    network: Arc<Network>,
     /// For the last input size.
-    ready: Option<(Box<dyn Program>, Box<dyn Runner>)>,
+    plan: Option<Arc<Plan>>,
+    /// From the time that its input is asked for until it has run.
+    runner: Option<Box<dyn Runner>>,
+    threads: Threads,
 }
 
 impl Trunk {
@@ -28,49 +34,61 @@ impl Trunk {
         let levels = manifest.rpn.levels.iter().flat_map(|l| [&l.objectness, &l.deltas]);
         let outputs = manifest.features.iter().map(|f| &f.output).chain(levels);
         let outputs: Vec<_> = outputs.map(|name| (&**name, Layout::ChannelsLast)).collect();
-        let graph = engine::load(backend, model.trunk(), (&manifest.input.name, Layout::ChannelsLast), &outputs)?;
-        Ok(Self { graph, ready: None })
+        let input = (&*manifest.input.name, Layout::ChannelsLast);
+        let network = Source { backend, file: model.trunk(), input, outputs: &outputs }.network()?;
+        Ok(Self { network, plan: None, runner: None, threads: Threads::one() })
     }
 
-    /// Makes ready for inputs of this size, unless it is.
+    /// Makes ready for inputs of this size on these threads, unless it is.
     pub fn prepare(&mut self, manifest: &Manifest, (width, height): (usize, usize), threads: &Threads) -> Result<()> {
         let item = [3, height, width];
-        if self.ready.as_ref().is_none_or(|(program, _)| program.item() != item) {
+        if self.plan.as_ref().is_none_or(|plan| plan.program().item() != item) {
             // The old one's memory is not needed beside the new one's.
-            self.ready = None;
-            let program = self.graph.program(item, false)?;
-            check_trunk(&*program, manifest)?;
-            let runner = program.runner(threads)?;
-            self.ready = Some((program, runner));
+            (self.plan, self.runner) = (None, None);
+            let plan = self.network.plan(item, false, threads)?;
+            check_trunk(plan.program(), manifest)?;
+            self.plan = Some(plan);
         }
+        self.set_threads(threads);
         Ok(())
     }
 
     /// Goes on on other threads.
-    pub fn set_threads(&mut self, threads: &Threads) -> Result<()> {
-        if let Some((program, runner)) = &mut self.ready {
-            *runner = program.runner(threads)?;
-        }
-        Ok(())
+    pub fn set_threads(&mut self, threads: &Threads) {
+        self.threads = threads.clone();
     }
 
-    /// How long layers took in the runs since this was last called; nothing on the first call, nor by ONNX Runtime.
+    /// How long layers took in the runs since this was last called; nothing on the first call, nor by ONNX Runtime. Only
+    /// of use while nobody else has the same network.
     pub fn profiled(&mut self) -> Vec<LayerTime> {
-        self.ready.as_mut().map(|(_, runner)| runner.profiled()).unwrap_or_default()
+        self.running().map(|runner| runner.profiled()).unwrap_or_default()
     }
 
     /// Input (height, width, 3) of the size prepared for; empty before.
     pub fn input(&mut self) -> &mut [f32] {
-        self.ready.as_mut().map(|(_, runner)| runner.input(1)).unwrap_or_default()
+        self.running().map(|runner| runner.input(1)).unwrap_or_default()
+    }
+
+    /// Where network and plan are, which others may have, too.
+    #[cfg(test)]
+    pub fn shared(&self) -> (*const Network, Option<*const Plan>) {
+        (Arc::as_ptr(&self.network), self.plan.as_ref().map(Arc::as_ptr))
+    }
+
+    fn running(&mut self) -> Option<&mut Box<dyn Runner>> {
+        if self.runner.is_none() {
+            self.runner = self.plan.as_ref().and_then(|plan| plan.runner(&self.threads).ok());
+        }
+        self.runner.as_mut()
     }
 
     /// Runs the trunk on its input; before [`prepare`](Self::prepare) it sees nothing.
     pub fn run(&mut self) -> Result<Pyramid> {
-        let outputs = match &mut self.ready {
-            Some((_, runner)) => runner.run()?,
-            None => Vec::new(),
-        };
-        Ok(Pyramid { outputs })
+        let Some(plan) = &self.plan else { return Ok(Pyramid { outputs: Vec::new() }) };
+        let mut runner = self.runner.take().map_or_else(|| plan.runner(&self.threads), Ok)?;
+        let outputs = runner.run(&self.threads);
+        plan.give_back(runner);
+        Ok(Pyramid { outputs: outputs? })
     }
 }
 
@@ -159,8 +177,7 @@ impl Cutter {
 /// A network that looks at boxes.
 struct Head {
     cutter: Cutter,
-    program: Box<dyn Program>,
-    runner: Box<dyn Runner>,
+    plan: Arc<Plan>,
     threads: Threads,
     /// Boxes per run and thread.
     batch: usize,
@@ -179,16 +196,9 @@ impl Head {
         let channels = cutter.features.first().map_or(0, |&f| manifest.features[f].channels);
         let resolution = pooler.resolution;
         let outputs: Vec<_> = outputs.iter().map(|&name| (name, Layout::ChannelsLast)).collect();
-        let graph = engine::load(backend, file, (&pooler.input, Layout::ChannelsLast), &outputs)?;
-        let program = graph.program([channels, resolution, resolution], true)?;
-        let runner = program.runner(threads)?;
-        Ok(Self { cutter, program, runner, threads: threads.clone(), batch })
-    }
-
-    fn set_threads(&mut self, threads: &Threads) -> Result<()> {
-        self.runner = self.program.runner(threads)?;
-        self.threads = threads.clone();
-        Ok(())
+        let source = Source { backend, file, input: (&pooler.input, Layout::ChannelsLast), outputs: &outputs };
+        let plan = source.plan([channels, resolution, resolution], true, threads)?;
+        Ok(Self { cutter, plan, threads: threads.clone(), batch })
     }
 
     /// Boxes per run.
@@ -204,11 +214,12 @@ impl Head {
         timings: &Timings,
         (pooling, network): (Stage, Stage),
     ) -> Result<Vec<Box<dyn Output>>> {
-        let Self { cutter, program, runner, threads, .. } = self;
+        let Self { cutter, plan, threads, .. } = self;
+        let mut runner = plan.runner(threads)?;
         timings.time(pooling, || {
             let input = runner.input(boxes.len());
-            let length = program.item().iter().product::<usize>().max(1);
-            let share = boxes.len().div_ceil(threads.count()).max(1);
+            let length = plan.program().item().iter().product::<usize>().max(1);
+            let share = boxes.len().div_ceil(threads.shares()).max(1);
             let mut shares: Vec<_> = boxes.chunks(share).zip(input.chunks_mut(share * length)).collect();
             threads.each(&mut shares, |(boxes, input)| {
                 for (rect, input) in boxes.iter().zip(input.chunks_exact_mut(length)) {
@@ -216,7 +227,9 @@ impl Head {
                 }
             });
         });
-        timings.time(network, || runner.run())
+        let outputs = timings.time(network, || runner.run(threads));
+        plan.give_back(runner);
+        outputs
     }
 }
 
@@ -236,13 +249,19 @@ impl BoxHead {
         let config = &manifest.box_head;
         let outputs = [&*config.scores, &*config.deltas];
         let head = Head::load(model.box_head(), &config.pooler, &outputs, manifest, (threads, backend), PROPOSALS)?;
-        head.program.expect(0, &config.scores, &[Some(1), Some(config.classes.len())])?;
-        head.program.expect(1, &config.deltas, &[Some(1), Some(4)])?;
+        head.plan.program().expect(0, &config.scores, &[Some(1), Some(config.classes.len())])?;
+        head.plan.program().expect(1, &config.deltas, &[Some(1), Some(4)])?;
         Ok(Self { head })
     }
 
-    pub fn set_threads(&mut self, threads: &Threads) -> Result<()> {
-        self.head.set_threads(threads)
+    pub fn set_threads(&mut self, threads: &Threads) {
+        self.head.threads = threads.clone();
+    }
+
+    /// Where the plan is, which others may have, too.
+    #[cfg(test)]
+    pub fn shared(&self) -> *const Plan {
+        Arc::as_ptr(&self.head.plan)
     }
 
     /// What the network says of each proposal.
@@ -293,12 +312,18 @@ impl DensePoseHead {
         let config = &manifest.densepose_head;
         let outputs = [&*config.coarse, &*config.fine, &*config.u, &*config.v];
         let head = Head::load(model.densepose_head(), &config.pooler, &outputs, manifest, (threads, backend), PEOPLE)?;
-        check_densepose(&*head.program, config)?;
+        check_densepose(head.plan.program(), config)?;
         Ok(Self { head })
     }
 
-    pub fn set_threads(&mut self, threads: &Threads) -> Result<()> {
-        self.head.set_threads(threads)
+    pub fn set_threads(&mut self, threads: &Threads) {
+        self.head.threads = threads.clone();
+    }
+
+    /// Where the plan is, which others may have, too.
+    #[cfg(test)]
+    pub fn shared(&self) -> *const Plan {
+        Arc::as_ptr(&self.head.plan)
     }
 
     /// What `finish` makes of the index and the charts of each box.

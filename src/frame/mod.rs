@@ -88,9 +88,8 @@ impl Sampler {
         let InputSize { height, padded_width, padded_height, .. } = size;
         let line = 3 * padded_width;
         assert_eq!(tensor.len(), padded_height * line, "a tensor of {padded_height} x {padded_width} x 3");
-        // Two bands for each thread, so that one that wakes up late does less.
-        let count = if threads.count() > 1 { 2 * threads.count() } else { 1 };
-        let count = count.min(size.height / LEAST_ROWS).max(1);
+        // The same for any part of a pool, so that the plan is kept.
+        let count = threads.most_shares().min(size.height / LEAST_ROWS).max(1);
         let plan = self.plan.take().filter(|plan| plan.fits(image.layout(), size, count));
         let plan = plan.unwrap_or_else(|| Plan::new(&self.input, image.layout(), size, count));
         let Plan { colours, axes, bands, .. } = self.plan.insert(plan);

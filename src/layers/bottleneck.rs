@@ -232,8 +232,12 @@ impl Layer for Bottleneck {
     fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], items: usize, threads: &Threads) {
         // Bands of lines share what they widen with their neighbours, which should not be most of it.
         let overlap = self.rows.span().saturating_sub(self.rows.stride);
-        let banded = self.expand.is_none() || self.input.rows >= 8 * overlap * threads.count();
-        let share = if items < threads.count() && banded { threads.count() } else { 1 };
+        let fits = |bands: usize, part: usize| self.expand.is_none() || self.input.rows >= part * overlap * bands;
+        let share = match items < threads.count() {
+            true if fits(threads.shares(), 16) => threads.shares(),
+            true if fits(threads.count(), 8) => threads.count(),
+            _ => 1,
+        };
         let worth = LEAST.div_ceil(self.size.1 * self.width());
         let mut bands = self.cut(outputs, self.size.0.div_ceil(share).max(worth));
         if bands.len() > 1 || threads.count() == 1 {

@@ -193,7 +193,7 @@ impl Layer for Convolution {
                 // A line of tiles is some lines of pixels, the last perhaps fewer: bands of lines of tiles.
                 let (rows, columns) = (self.input.rows, self.input.columns);
                 let tiles = rows.div_ceil(TILE);
-                let each = tiles.div_ceil(threads.count());
+                let each = tiles.div_ceil(threads.shares());
                 let bands = output[..self.output.len()].chunks_mut(each * TILE * self.output.line());
                 let mut bands: Vec<_> = bands.enumerate().collect();
                 threads.each(&mut bands, |(i, out)| {

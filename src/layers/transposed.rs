@@ -131,7 +131,7 @@ impl Layer for Transposed {
     fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], items: usize, threads: &Threads) {
         let (rows, columns) = (self.outputs[0].rows, self.outputs[0].columns);
         let worth = LEAST.div_ceil(columns * self.weights.columns());
-        let each = (items * rows).div_ceil(threads.count()).max(worth);
+        let each = (items * rows).div_ceil(threads.shares()).max(worth);
         let mut bands: Vec<Vec<&mut [f32]>> = Vec::new();
         for (output, size) in outputs.iter_mut().zip(&self.outputs) {
             for (i, part) in output.chunks_mut(each * size.line()).enumerate() {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tract_onnx::prelude::multithread::{Executor, current_tract_executor};
 use tract_onnx::tract_core::internal::*;
 
 use super::pool::Pool;
@@ -60,14 +59,12 @@ impl Op for Operator {
 impl EvalOp for Operator {
     op_out_of_plan!();
 
-    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+    fn eval(&self, context: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let items = inputs.first().and_then(|input| input.shape().first().copied()).unwrap_or(0);
         let views = inputs.iter().map(|input| input.try_as_plain_ram()).collect::<TractResult<TVec<_>>>()?;
         let slices = views.iter().map(|view| view.as_slice::<f32>()).collect::<TractResult<TVec<_>>>()?;
-        let threads = match current_tract_executor() {
-            Executor::MultiThread(pool) => Threads::of(pool),
-            _ => Threads::one(),
-        };
+        let threads = context.shared.and_then(|shared| shared.get::<Threads>()).cloned();
+        let threads = threads.unwrap_or_else(Threads::one);
         // Layers write every number of their result and read none.
         self.pool.fill(&self.shapes(&items), |outputs| self.layer.run(&slices, outputs, items, &threads))
     }

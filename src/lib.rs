@@ -60,6 +60,7 @@ pub mod seiinsert;
 pub mod serialize;
 mod simd;
 mod threads;
+pub mod track;
 #[cfg(feature = "gstreamer")]
 pub mod video;
 

@@ -441,6 +441,8 @@ impl DensePose {
         let frames = stream.last.as_ref().map_or(1, |(_, age)| age + 1);
         let frames = if std::mem::take(&mut stream.paused) { frames.max(FORGOTTEN) } else { frames };
         stream.tracker.smoothing = settings.smoothing.powf(f64::from(frames)) as f32;
+        let time = passthrough::running_time(self.obj().upcast_ref(), buffer);
+        stream.tracker.time = time.map(|time| time.nseconds() as f64 / 1e9);
         let persons = estimator.follow(&image, &mut stream.tracker).map_err(|e| {
             gst::element_imp_error!(self, gst::StreamError::Failed, ["{e}"]);
             gst::FlowError::Error

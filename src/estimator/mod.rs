@@ -29,14 +29,12 @@ pub mod repeats;
 pub mod roi_align;
 pub mod stages;
 pub mod timings;
-pub mod tracker;
 
 pub use backend::{Backend, Provider};
 pub use error::{Error, Result};
 pub use manifest::Manifest;
 pub use model::Model;
 pub use timings::{Stage, Timings};
-pub use tracker::Tracker;
 
 use anchors::{proposals_for, propose};
 use boxes::{Rect, Scored};
@@ -44,12 +42,13 @@ use detections::{PixelBox, detect};
 use repeats::repeats;
 
 use stages::{BoxHead, DensePoseHead, Trunk};
-use tracker::Followed;
 
 use crate::frame::{InputSize, Sampler};
 use crate::image::Image;
 use crate::person::Person;
 pub use crate::threads::Threads;
+use crate::track::Followed;
+pub use crate::track::Tracker;
 
 /// How to run a model. The default is what its manifest says, on all cores.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -244,7 +243,7 @@ impl Estimator {
                 tracker.dismiss(people[repeat]);
             }
         }
-        let persons = tracker.shown(&people, mapped, most);
+        let persons = tracker.shown(&people, mapped, most, image);
         tracker.forget();
         Ok(persons)
     }

@@ -194,7 +194,7 @@ impl Estimator {
         let features = pyramid.features(manifest);
         let levels = pyramid.levels(manifest);
 
-        let proposals = timings.time(Stage::Proposals, || {
+        let mut proposals = timings.time(Stage::Proposals, || {
             propose(
                 &manifest.rpn,
                 &levels,
@@ -202,6 +202,11 @@ impl Estimator {
                 proposals_for(&manifest.rpn, options.max_persons),
             )
         });
+        // Who is hidden in part is proposed less than others; tracked people are looked for where they are expected (Bergmann et
+        // al., *Tracking without bells and whistles*, ICCV 2019).
+        let (right, bottom) = (size.width as f32, size.height as f32);
+        let expected = tracker.expected(size.height).into_iter().map(|rect| rect.clipped(right, bottom));
+        proposals.extend(expected.filter(|rect| !rect.is_empty()).map(|rect| Scored { rect, score: 0.0 }));
         let verdicts = box_head.judge(&features, &proposals, timings)?;
         let head = &manifest.densepose_head;
         let people = timings.time(Stage::Detections, || {

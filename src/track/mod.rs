@@ -37,7 +37,7 @@ const KNOWN: f32 = 0.7;
 /// Expected and found boxes that overlap at least this much (buffered intersection over union) may be the same person.
 const MIN_OVERLAP: f32 = 0.3;
 /// Of the person's longer side, the most that boxes are widened by.
-const MAX_BUFFER: f32 = 0.3;
+const MAX_BUFFER: f32 = 0.6;
 /// Seconds between pictures where no times are known.
 const NOMINAL: f64 = 1.0 / 25.0;
 /// Seconds after which somebody who was not seen again is forgotten.
@@ -49,17 +49,19 @@ const BIRTH: f64 = 0.3;
 /// Share of the way from the threshold to 1 from which on a score is sure.
 const SURE: f32 = 0.5;
 /// Distance of colours at which looks say e^-1/2 as much for two being the same: what the same person's vary by.
-const ALIKE: f32 = 0.04;
+const ALIKE: f32 = 0.05;
 /// Distance from which on colours are those of somebody else.
 const UNLIKE: f32 = 0.08;
 /// What looks weigh beside the place.
 const LOOKS: f32 = 0.5;
 /// Share of a box that others may cover where its colours are to be remembered.
-const ALONE: f32 = 0.1;
+const ALONE: f32 = 0.3;
 /// How fast people who are looked for may have moved, in their longer sides per second, and how far at once.
 const REACH: (f32, f32) = (1.0, 0.5);
 /// What somebody found again by looks counts at most, beside somebody where they are expected.
 const FOUND_AGAIN: f32 = 0.3;
+/// Seconds for which it is worth while to look where somebody is expected.
+const RECENT: f64 = 1.0;
 /// Most people in memory.
 const MOST: usize = 200;
 
@@ -87,9 +89,14 @@ struct Clock {
 }
 
 impl Clock {
+    /// Seconds from the picture before to one at this time.
+    fn until(&self, time: Option<f64>) -> f64 {
+        let step = time.zip(self.last).map(|(now, last)| now - last);
+        step.filter(|step| (0.0..f64::INFINITY).contains(step)).unwrap_or(NOMINAL)
+    }
+
     fn tick(&mut self, time: Option<f64>) -> f64 {
-        let time = time.filter(|t| t.is_finite());
-        let step = time.zip(self.last).map(|(now, last)| now - last).filter(|step| *step >= 0.0).unwrap_or(NOMINAL);
+        let step = self.until(time);
         self.step = self.begun.then_some(step);
         self.begun = true;
         self.now += step;
@@ -146,6 +153,19 @@ impl Tracker {
         if self.smoothing > 0.0 { threshold * KNOWN } else { threshold }
     }
 
+    /// Where people are expected in the next picture, in pixels of a network in which the frame has this height: all who were
+    /// seen a short while ago.
+    pub fn expected(&self, height: usize) -> Vec<Rect> {
+        let step = self.clock.until(self.time);
+        let recent = |track: &&Track| track.id.is_some() && self.clock.now + step - track.seen < RECENT + step;
+        let place = |track: &Track| {
+            let mut motion = track.motion;
+            motion.go_on(step as f32, track.unseen > 0);
+            motion.rect().scaled(height as f32, height as f32)
+        };
+        self.tracks.iter().filter(recent).map(place).collect()
+    }
+
     /// The persons among `found` (best first): all above `threshold`, and those that were there in the picture before
     /// and are above [`least`](Self::least). Each belongs to the track where it is expected, or to a new one; say who is
     /// [`shown`](Self::shown) when their maps are known. `size` is the frame's width and height in the network, in which boxes
@@ -158,7 +178,7 @@ impl Tracker {
             track.unseen += 1;
         }
         let places: Vec<Rect> = found.iter().map(|f| f.rect.scaled(1.0 / height, 1.0 / height)).collect();
-        let matches = self.expected(found, &places, threshold);
+        let matches = self.matches(found, &places, threshold);
         let mut people = Vec::with_capacity(found.len());
         for ((scored, place), matched) in found.iter().zip(places).zip(matches) {
             let known = self.smoothing > 0.0 && matched.is_some_and(|t| self.tracks[t].unseen == 1);
@@ -193,7 +213,7 @@ impl Tracker {
 
     /// For each box the index of the track that is expected there: for sure ones of all tracks, then for unsure ones of those
     /// who were shown in the picture before.
-    fn expected(&self, found: &[Scored], places: &[Rect], threshold: f32) -> Vec<Option<usize>> {
+    fn matches(&self, found: &[Scored], places: &[Rect], threshold: f32) -> Vec<Option<usize>> {
         let mut matches = vec![None; found.len()];
         let mut taken = vec![false; self.tracks.len()];
         for sure in [true, false] {
@@ -292,10 +312,8 @@ impl Tracker {
                 self.tracks[track].confirmed = false;
             }
         }
-        for (i, (&track, (followed, person))) in belongs.iter().zip(&shown).enumerate() {
-            let area = (person.width() * person.height()) as f32;
-            let covered = others(i).any(|other| looks::overlap(person, other) as f32 > ALONE * area);
-            if followed.sure && !covered && !self.somebody_hidden_at(&followed.place) {
+        for (i, (&track, (followed, _))) in belongs.iter().zip(&shown).enumerate() {
+            if followed.sure && !self.somebody_hidden_at(&followed.place) {
                 self.tracks[track].looks.learn(&looks[i]);
             }
         }

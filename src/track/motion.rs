@@ -13,7 +13,7 @@ const WALK: f32 = 0.5;
 /// By how much the sides change: standard deviation after a second, in sizes; legs open and close twice in one.
 const STRETCHED: f32 = 0.4;
 /// Seconds after which somebody who is not seen has lost most (1 - 1/e) of the velocity they were last seen with.
-const MOMENTUM: f32 = 1.0;
+const MOMENTUM: f32 = 2.0;
 
 /// A coordinate and its velocity, with their covariance.
 #[derive(Clone, Copy, Debug)]

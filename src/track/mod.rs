@@ -21,6 +21,8 @@ pub mod assign;
 pub mod looks;
 pub mod motion;
 mod steady;
+#[cfg(test)]
+mod walk_tests;
 
 use assign::assign;
 use looks::Looks;
@@ -43,7 +45,7 @@ const NOMINAL: f64 = 1.0 / 25.0;
 /// Seconds after which somebody who was not seen again is forgotten.
 const MEMORY: f64 = 10.0;
 /// Seconds after which a place says half as much about who is there.
-const FADING: f64 = 2.0;
+const FADING: f64 = 1.0;
 /// Somebody new must be seen twice within this many seconds, unless surely found.
 const BIRTH: f64 = 0.3;
 /// Share of the way from the threshold to 1 from which on a score is sure.
@@ -51,15 +53,15 @@ const SURE: f32 = 0.5;
 /// Distance of colours at which looks say e^-1/2 as much for two being the same: what the same person's vary by.
 const ALIKE: f32 = 0.05;
 /// Distance from which on colours are those of somebody else.
-const UNLIKE: f32 = 0.08;
+const UNLIKE: f32 = 0.07;
 /// What looks weigh beside the place.
 const LOOKS: f32 = 0.5;
-/// Share of a box that others may cover where its colours are to be remembered.
+/// Share of a box that somebody hidden may cover where its colours are to be remembered.
 const ALONE: f32 = 0.3;
 /// How fast people who are looked for may have moved, in their longer sides per second, and how far at once.
 const REACH: (f32, f32) = (1.0, 0.5);
 /// What somebody found again by looks counts at most, beside somebody where they are expected.
-const FOUND_AGAIN: f32 = 0.3;
+const FOUND_AGAIN: f32 = 0.5;
 /// Seconds for which it is worth while to look where somebody is expected.
 const RECENT: f64 = 1.0;
 /// Most people in memory.

@@ -54,8 +54,7 @@ pub fn assign(gains: &[Vec<f32>]) -> Vec<Option<usize>> {
         }
     }
     let mut result = vec![None; rows];
-    for column in 1..=columns {
-        let row = matched[column];
+    for (column, &row) in matched.iter().enumerate().skip(1).take(columns) {
         if row > 0 && cost(row, column) < 0.0 {
             result[row - 1] = Some(column - 1);
         }

@@ -109,7 +109,7 @@ impl Looks {
 }
 
 /// Pixels that the boxes of two people share.
-pub fn overlap(a: &Person, b: &Person) -> i64 {
+fn overlap(a: &Person, b: &Person) -> i64 {
     let side = |a: i32, along_a: usize, b: i32, along_b: usize| {
         let end = |start: i32, length: usize| i64::from(start).saturating_add(length as i64);
         (end(a, along_a).min(end(b, along_b)) - i64::from(a.max(b))).max(0)

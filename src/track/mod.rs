@@ -3,19 +3,21 @@
 //! What is taken from where:
 //!
 //! * [`motion`]: a box is expected where a Kalman filter of constant velocity predicts it (SORT, Bewley et al., *Simple
-//!   online and realtime tracking*, ICIP 2016), here in seconds.
-//! * [`assign`](assign::assign): boxes are matched with expected ones all at once. The overlap is that of boxes widened by the
-//!   doubt about them (buffered IoU: Yang et al., *Hard to track objects with irregular motions and similar appearances?*,
-//!   WACV 2023).
-//! * Detections of high scores first, then those of low scores for people known already (ByteTrack, Zhang et al., ECCV 2022).
-//! * [`looks`]: appearance tells apart who overlaps, and finds people again who were hidden or away (Deep SORT, Wojke et al.,
-//!   ICIP 2017, with a learnt descriptor; here colours of body parts, which the map aligns).
-//! * Whoever is not seen stays in memory for some seconds, and from when they come back on it is the detection that counts,
-//!   not what was predicted meanwhile (OC-SORT, Cao et al., CVPR 2023).
+//!   online and realtime tracking*, ICIP 2016), here in seconds, so that pictures may be left out.
+//! * [`assign`](assign::assign): boxes are matched with expected ones all at once (Kuhn's Hungarian algorithm, as in SORT). The
+//!   overlap is that of boxes widened by the doubt about them (buffered IoU: Yang et al., *Hard to track objects with irregular
+//!   motions and similar appearances? Make it easier by buffering the matching space*, WACV 2023).
+//! * Detections of high scores come first, then those of low scores for people known already (ByteTrack: Zhang et al.,
+//!   *ByteTrack: Multi-object tracking by associating every detection box*, ECCV 2022).
+//! * [`looks`]: appearance tells apart who overlap, and finds people again who were hidden or away (Deep SORT: Wojke et al.,
+//!   *Simple online and realtime tracking with a deep association metric*, ICIP 2017, with a learnt descriptor; here it is the
+//!   colours of body parts, which the map aligns).
+//! * Whoever is not seen stays in memory for some seconds; where they come back elsewhere than expected, what is seen counts
+//!   and not what was predicted (OC-SORT: Cao et al., *Observation-centric SORT*, CVPR 2023).
+//! * Expected boxes are proposals to the detector (Bergmann et al., *Tracking without bells and whistles*, ICCV 2019).
 //!
 //! The maps of people are known only after their boxes are followed. So a picture takes two steps: [`Tracker::follow`] goes by
-//! motion alone and says whose charts to mix with whose ([`steady`]); [`Tracker::shown`], which sees maps and pixels, decides
-//! on ids.
+//! motion alone and says whose charts to mix with whose; [`Tracker::shown`], which sees maps and pixels, decides who is who.
 
 pub mod assign;
 pub mod looks;
@@ -159,7 +161,7 @@ impl Tracker {
     /// seen a short while ago.
     pub fn expected(&self, height: usize) -> Vec<Rect> {
         let step = self.clock.until(self.time);
-        let recent = |track: &&Track| track.id.is_some() && self.clock.now + step - track.seen < RECENT + step;
+        let recent = |track: &&Track| track.id.is_some() && self.clock.now - track.seen < RECENT;
         let place = |track: &Track| {
             let mut motion = track.motion;
             motion.go_on(step as f32, track.unseen > 0);

@@ -85,6 +85,7 @@ impl Analyser {
             None => 1,
         };
         self.tracker.smoothing = task.smoothing.powf(frames as f64) as f32;
+        self.tracker.time = task.time.map(|time| time.nseconds() as f64 / 1e9);
         self.estimator.set_options(task.options);
         let persons = self.estimator.follow(&image, &mut self.tracker).map_err(|e| Trouble::Failed(e.to_string()))?;
         self.last = Some(*task);

@@ -17,6 +17,13 @@
 //! ... ! densepose interval=3 threads=1 ! ...
 //! ```
 //!
+//! ## Ids
+//!
+//! A person's `id` is that of their [track](crate::track): the same from frame to frame, also with `interval` above 1 and
+//! frames left out, while somebody else hides them, and when they come back within 10 seconds and are recognised by place or
+//! clothes. Ids are unique until the element stops; after a flush, new caps or a cut everybody gets a new one. Whoever is
+//! hidden is remembered, but not in the metadata.
+//!
 //! ## Who waits for whom
 //!
 //! Video is never dropped, and how long a frame waits is for property [`mode`](Mode) to say:

@@ -30,14 +30,12 @@ pub mod repeats;
 pub mod roi_align;
 pub mod stages;
 pub mod timings;
-pub mod tracker;
 
 pub use backend::{Backend, Provider};
 pub use error::{Error, Result};
 pub use manifest::Manifest;
 pub use model::Model;
 pub use timings::{Stage, Timings};
-pub use tracker::Tracker;
 
 use std::sync::Arc;
 
@@ -47,12 +45,13 @@ use detections::{PixelBox, detect};
 use repeats::repeats;
 
 use stages::{BoxHead, DensePoseHead, Trunk};
-use tracker::Followed;
 
 use crate::frame::{InputSize, Sampler};
 use crate::image::Image;
 use crate::person::Person;
 pub use crate::threads::Threads;
+use crate::track::Followed;
+pub use crate::track::Tracker;
 use crate::workers::Workers;
 
 /// How to run a model. The default is what its manifest says, on all cores.
@@ -211,7 +210,7 @@ impl Estimator {
         let features = pyramid.features(manifest);
         let levels = pyramid.levels(manifest);
 
-        let proposals = timings.time(Stage::Proposals, || {
+        let mut proposals = timings.time(Stage::Proposals, || {
             propose(
                 &manifest.rpn,
                 &levels,
@@ -219,6 +218,11 @@ impl Estimator {
                 proposals_for(&manifest.rpn, options.max_persons),
             )
         });
+        // Who is hidden in part is proposed less than others; tracked people are looked for where they are expected (Bergmann et
+        // al., *Tracking without bells and whistles*, ICCV 2019).
+        let (right, bottom) = (size.width as f32, size.height as f32);
+        let expected = tracker.expected(size.height).into_iter().map(|rect| rect.clipped(right, bottom));
+        proposals.extend(expected.filter(|rect| !rect.is_empty()).map(|rect| Scored { rect, score: 0.0 }));
         let verdicts = box_head.judge(&features, &proposals, timings)?;
         let head = &manifest.densepose_head;
         let people = timings.time(Stage::Detections, || {
@@ -260,7 +264,7 @@ impl Estimator {
                 tracker.dismiss(people[repeat]);
             }
         }
-        let persons = tracker.shown(&people, mapped, most);
+        let persons = tracker.shown(&people, mapped, most, image);
         tracker.forget();
         Ok(persons)
     }

@@ -20,7 +20,8 @@ fn workers() -> usize {
 fn element(threads: u32) -> Harness {
     let model = tiny_model();
     let element = gst::ElementFactory::make("densepose").property("model", model.to_str().unwrap());
-    Harness::with_element(&element.property("threads", threads).build().unwrap(), Some("sink"), Some("src"))
+    let element = element.property("threads", threads).property_from_str("mode", "sync").build().unwrap();
+    Harness::with_element(&element, Some("sink"), Some("src"))
 }
 
 /// Waits until there are so many: threads have their name, and end, a little after they are asked to.

@@ -63,6 +63,16 @@ impl Analyser {
         self.estimator.prepare((info.width() as usize, info.height() as usize), video::pixel_aspect(info))
     }
 
+    /// How long a frame without people takes; `None` where there is no memory for one.
+    pub fn rehearse(&mut self, info: &gst_video::VideoInfo) -> Option<Duration> {
+        let buffer = gst::Buffer::with_size(info.size()).ok()?;
+        let frame = VideoFrameRef::from_buffer_ref_readable(&buffer, info).ok()?;
+        let image = video::image(&frame).ok()?;
+        let started = Instant::now();
+        self.estimator.estimate(&image).ok()?;
+        Some(started.elapsed())
+    }
+
     /// Analyses a frame, and says how long it took.
     pub fn analyse(&mut self, buffer: &gst::BufferRef, info: &gst_video::VideoInfo, task: Task) -> Answer {
         let started = Instant::now();

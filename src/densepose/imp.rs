@@ -201,9 +201,9 @@ impl BaseTransformImpl for DensePose {
         let options = settings.options(stream.threads);
         let Some(analyser) = stream.analyser.clone() else { return Ok(()) };
         lock(&analyser).prepare(options, &info).map_err(|e| failed(&e))?;
-        stream.info = Some(info);
+        stream.info = Some(info.clone());
         drop(stream);
-        self.choose_mode(settings.mode, &analyser).map_err(|e| failed(&e))
+        self.choose_mode(settings.mode, &analyser, &info).map_err(|e| failed(&e))
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
@@ -344,7 +344,12 @@ impl DensePose {
     }
 
     /// Decides for the caps that have come whether frames wait.
-    fn choose_mode(&self, mode: Mode, analyser: &Arc<Mutex<Analyser>>) -> std::io::Result<()> {
+    fn choose_mode(
+        &self,
+        mode: Mode,
+        analyser: &Arc<Mutex<Analyser>>,
+        info: &gst_video::VideoInfo,
+    ) -> std::io::Result<()> {
         let mut query = gst::query::Latency::new();
         let live = self.obj().sink_pad().peer_query(&mut query) && query.result().0;
         let waits = match mode {
@@ -352,9 +357,12 @@ impl DensePose {
             Mode::Sync => true,
             Mode::Async => false,
         };
+        // So that a live pipeline has the latency before its first frame.
+        let rehearsed = if live && waits { lock(analyser).rehearse(info) } else { None };
         let mut report = lock(&self.report);
         report.durations.restart();
-        let changed = std::mem::replace(&mut report.waits, waits) != waits;
+        let claims = rehearsed.and_then(|took| report.durations.note(took)).is_some();
+        let changed = std::mem::replace(&mut report.waits, waits) != waits || claims;
         report.live = live;
         drop(report);
         if waits {

@@ -7,7 +7,8 @@
 //! 3. [`estimator`] runs the two-stage network (Rakhimov et al., *Making DensePose fast and light*, WACV 2021):
 //!    proposals, boxes, and for each box a map of the body surface. Its [`Tracker`](estimator::Tracker) carries ids and
 //!    charts from frame to frame; [`scene`] tells it where another scene begins. The result is a list of [`person::Person`]. The networks run in tract, on `layers` of
-//!    our own made of [`kernels`] for the processor at hand.
+//!    our own made of [`kernels`] for the processor at hand; estimators of one process share them, and take turns on one
+//!    pool of threads.
 //! 4. [`meta`] attaches the list to the buffer as `GstDensePoseMeta`, and reads it back.
 //! 5. [`render`] draws it.
 //! 6. [`records`] writes it to files and reads it back; [`atlas`] collects the texture of each person.

@@ -85,7 +85,7 @@ impl Request {
 /// What is measured of a row, in the order of the table's columns.
 const COLUMNS: [(&str, usize); 10] = [
     ("first start, ms", 0),
-    ("further, ms", 0),
+    ("further, ms", 1),
     ("MB with one", 1),
     ("MB each further", 1),
     ("MB after stop", 1),

@@ -1,4 +1,4 @@
-"""How steady the results on a video are: python -m zoo.flicker VIDEO PEOPLE.jsonl [--json FILE]
+"""How steady the results on a video are: python -m zoo.flicker VIDEO PEOPLE.jsonl [--truth TRUTH.jsonl] [--json FILE]
 
 PEOPLE.jsonl is what `densepose ! densepose-export` wrote for that very video, with its maps (iuv). Measured over body
 pixels that optical flow (DIS, Kroeger et al. 2016) follows from frame to frame without contradiction:
@@ -8,6 +8,11 @@ pixels that optical flow (DIS, Kroeger et al. 2016) follows from frame to frame 
   sees as flicker, and motion hardly ever causes,
 * `shaking`: mean second difference of a followed person's box edges, as a share of the box's side,
 * `lost`: ids that end while a person of about the same box is found in the next frame or the one after, per 100 frames.
+
+With the people who are known to be there, in a file of the same kind (`zoo.walks` renders such clips), also
+
+* `blinking_beyond`: like `blinking`, but for pixels that blink in the truth, too, where something passes in front,
+* `idf1`, `recall`, `precision`, `switches`, `fragments`: see `zoo.identities`.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from zoo.identities import Identities
 from zoo.inference import Person
 from zoo.metrics import box_iou, compose
 
@@ -74,6 +80,7 @@ class Meter:
         self.earlier: np.ndarray | None = None  # parts of the frame before the last, where the last one shows them
         self.back: np.ndarray | None = None  # flow from the newest frame to the one before
         self.boxes: list[dict[int, np.ndarray]] = []  # the last three
+        self.blinks: np.ndarray | None = None  # pixels of the newest frame that were another part in the one before
         self.count = self.seen = self.changed = self.followed = self.blinking = self.lost = 0
         self.shakes: list[float] = []
 
@@ -91,7 +98,8 @@ class Meter:
                 middle = cv2.remap(self.earlier, _positions(self.back), None, cv2.INTER_NEAREST)
                 held = sure & (middle > 0)
                 self.followed += held.sum()
-                self.blinking += (held & (before != parts) & (middle == parts)).sum()
+                self.blinks = held & (before != parts) & (middle == parts)
+                self.blinking += self.blinks.sum()
             self.earlier = np.where(sure, before, 0).astype(np.uint8)
         self._follow(boxes)
         self.last = gray, parts
@@ -141,24 +149,39 @@ def _positions(flow: np.ndarray) -> np.ndarray:
     return grid + flow
 
 
-def measure(video: Path, people: Path) -> dict[str, float]:
-    """The figures for a video and its people."""
-    meter = Meter()
+def measure(video: Path, people: Path, truth: Path | None = None) -> dict[str, float]:
+    """The figures for a video and its people, and how they compare with those who are known to be there."""
+    meter, true, identities = Meter(), Meter(), Identities()
+    beyond = 0
+    known = read_people(truth) if truth else None
     for gray, (parts, boxes) in zip(read_video(video), read_people(people)):
         meter.add(gray, parts, boxes)
+        if known is None:
+            continue
+        if (frame := next(known, None)) is None:
+            raise FlickerError(f"{truth} ends after {meter.count - 1} frames, before {people}")
+        true.add(gray, *frame)
+        identities.add(frame[1], boxes)
+        if meter.blinks is not None:
+            beyond += (meter.blinks & ~true.blinks).sum()
     if meter.count < 3:
         raise FlickerError(f"{video} and {people} have {meter.count} frames in common; three are needed")
-    return meter.result()
+    result = meter.result()
+    if known is not None:
+        result["blinking_beyond"] = round(100.0 * float(beyond) / max(float(meter.followed), 1.0), 3)
+        result |= identities.result()
+    return result
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m zoo.flicker", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path)
     parser.add_argument("people", type=Path, help="JSON Lines of densepose-export")
+    parser.add_argument("--truth", type=Path, help="the people who are known to be there, in the same format")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     args = parser.parse_args(arguments)
     try:
-        result = measure(args.video, args.people)
+        result = measure(args.video, args.people, args.truth)
     except FlickerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

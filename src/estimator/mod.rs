@@ -218,7 +218,7 @@ impl Estimator {
                 proposals_for(&manifest.rpn, options.max_persons),
             )
         });
-        // Who is hidden in part is proposed less than others; tracked people are looked for where they are expected (Bergmann et
+        // Who is hidden in part is proposed less than others; lost people are looked for where they are expected (after Bergmann et
         // al., *Tracking without bells and whistles*, ICCV 2019).
         let (right, bottom) = (size.width as f32, size.height as f32);
         let expected = tracker.expected(size.height).into_iter().map(|rect| rect.clipped(right, bottom));

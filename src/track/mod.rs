@@ -14,7 +14,7 @@
 //!   colours of body parts, which the map aligns).
 //! * Whoever is not seen stays in memory for some seconds; where they come back elsewhere than expected, what is seen counts
 //!   and not what was predicted (OC-SORT: Cao et al., *Observation-centric SORT*, CVPR 2023).
-//! * Expected boxes are proposals to the detector (Bergmann et al., *Tracking without bells and whistles*, ICCV 2019).
+//! * Where lost people are expected is a proposal to the detector (Bergmann et al., *Tracking without bells and whistles*, ICCV 2019).
 //!
 //! The maps of people are known only after their boxes are followed. So a picture takes two steps: [`Tracker::follow`] goes by
 //! motion alone and says whose charts to mix with whose; [`Tracker::shown`], which sees maps and pixels, decides who is who.
@@ -64,7 +64,7 @@ const ALONE: f32 = 0.3;
 const REACH: (f32, f32) = (1.0, 0.5);
 /// What somebody found again by looks counts at most, beside somebody where they are expected.
 const FOUND_AGAIN: f32 = 0.5;
-/// Seconds for which it is worth while to look where somebody is expected.
+/// Seconds for which it is worth while to look where somebody lost is expected.
 const RECENT: f64 = 1.0;
 /// Most people in memory.
 const MOST: usize = 200;
@@ -157,17 +157,17 @@ impl Tracker {
         if self.smoothing > 0.0 { threshold * KNOWN } else { threshold }
     }
 
-    /// Where people are expected in the next picture, in pixels of a network in which the frame has this height: all who were
-    /// seen a short while ago.
+    /// Where those are expected in the next picture who were lost a short while ago, in pixels of a network in which the frame
+    /// has this height.
     pub fn expected(&self, height: usize) -> Vec<Rect> {
         let step = self.clock.until(self.time);
-        let recent = |track: &&Track| track.id.is_some() && self.clock.now - track.seen < RECENT;
+        let lost = |track: &&Track| track.id.is_some() && track.unseen > 0 && self.clock.now - track.seen < RECENT;
         let place = |track: &Track| {
             let mut motion = track.motion;
-            motion.go_on(step as f32, track.unseen > 0);
+            motion.go_on(step as f32, true);
             motion.rect().scaled(height as f32, height as f32)
         };
-        self.tracks.iter().filter(recent).map(place).collect()
+        self.tracks.iter().filter(lost).map(place).collect()
     }
 
     /// The persons among `found` (best first): all above `threshold`, and those that were there in the picture before

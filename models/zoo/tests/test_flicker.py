@@ -98,3 +98,28 @@ def test_a_file_that_is_no_video_is_named(tmp_path, capsys):
     (tmp_path / "people.jsonl").write_text(line())
     assert flicker.main([str(tmp_path / "people.jsonl"), str(tmp_path / "people.jsonl")]) == 1
     assert "no video" in capsys.readouterr().err
+
+
+def test_what_the_truth_does_as_well_is_no_fault(tmp_path, video):
+    def written(name, part, number=1):
+        iuv = np.zeros((32, 24, 3), np.uint8)
+        lines = []
+        for k in range(4):
+            iuv[..., 2] = part(k)
+            png = base64.b64encode(cv2.imencode(".png", iuv)[1].tobytes()).decode()
+            person = {"id": number, "score": 0.9, "box": [16 + k, 16, 24, 32], "iuv": png}
+            lines.append(line(persons=[person]))
+        path = tmp_path / name
+        path.write_text("".join(lines))
+        return path
+
+    blinking = written("blinking.jsonl", lambda k: 1 if k == 2 else 2, number=8)
+    steady = written("steady.jsonl", lambda k: 2)
+    wrong = flicker.measure(video, blinking, steady)
+    assert wrong["blinking"] > 20 and wrong["blinking_beyond"] == wrong["blinking"]
+    assert wrong["idf1"] == 1 and wrong["switches"] == 0
+    assert flicker.measure(video, blinking, blinking)["blinking_beyond"] == 0
+    short = tmp_path / "short.jsonl"
+    short.write_text(steady.read_text().split("\n")[0] + "\n")
+    with pytest.raises(flicker.FlickerError, match="ends after 1 frames"):
+        flicker.measure(video, blinking, short)

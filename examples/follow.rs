@@ -1,6 +1,7 @@
 //! Measures how well results that are moved with the picture agree with those of an inference on the same frame.
 //!
 //!     cargo run --release --example follow -- CLIP... [--cache DIR] [--intervals 2,3,5] [--pictures DIR]
+//!         [--size WIDTHxHEIGHT]
 //!
 //! For each clip and interval a line: what an inference on every Nth frame gives on the frames in between, held as it is
 //! and moved, against an inference on that frame itself (without smoothing). *Foreground* is the intersection over union
@@ -10,7 +11,8 @@
 //! takes a frame on one thread, and in brackets what an inference takes on all.
 //!
 //! `--cache` keeps the inferences of a clip in a file, so that the next run is quick. `--pictures` writes, for the
-//! longest interval, each last frame before an inference with the moved result.
+//! longest interval, each last frame before an inference with the held, the moved and the fresh result side by side.
+//! `--size` scales the clips first.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -24,7 +26,7 @@ use gst_video::prelude::*;
 use gstdensepose::image::{Image, ImageMut, Plane};
 use gstdensepose::motion::Follower;
 use gstdensepose::packet;
-use gstdensepose::person::Persons;
+use gstdensepose::person::{Person, Persons};
 use gstdensepose::render::{self, Style};
 use gstdensepose::video;
 
@@ -35,15 +37,22 @@ struct Arguments {
     cache: Option<PathBuf>,
     pictures: Option<PathBuf>,
     intervals: Vec<usize>,
+    /// Caps fields of the size that clips are scaled to.
+    size: String,
 }
 
 impl Arguments {
     fn parse(mut given: impl Iterator<Item = String>) -> Result<Self> {
-        let mut arguments = Self { clips: Vec::new(), cache: None, pictures: None, intervals: vec![2, 3, 5] };
+        let mut arguments = Self { clips: Vec::new(), cache: None, pictures: None, intervals: vec![2, 3, 5], size: String::new() };
         while let Some(name) = given.next() {
             let mut value = || given.next().ok_or_else(|| format!("{name} needs a value"));
             match name.as_str() {
                 "--cache" => arguments.cache = Some(value()?.into()),
+                "--size" => {
+                    let size = value()?;
+                    let (width, height) = size.split_once('x').ok_or("--size needs WIDTHxHEIGHT")?;
+                    arguments.size = format!(",width={width},height={height}");
+                }
                 "--pictures" => arguments.pictures = Some(value()?.into()),
                 "--intervals" => {
                     arguments.intervals = value()?.split(',').map(str::parse).collect::<std::result::Result<_, _>>()?;
@@ -102,10 +111,11 @@ impl Frame {
 const SHIFT: usize = 2;
 
 /// The frames of a clip, decoded.
-fn frames(clip: &Path) -> Result<impl Iterator<Item = Result<Frame>>> {
-    let pipeline = gst::parse::launch(
-        "filesrc name=file ! decodebin ! videoconvert ! video/x-raw,format=I420 ! appsink name=frames sync=false",
-    )?;
+fn frames(clip: &Path, size: &str) -> Result<impl Iterator<Item = Result<Frame>>> {
+    let pipeline = gst::parse::launch(&format!(
+        "filesrc name=file ! decodebin ! videoconvert ! videoscale ! video/x-raw,format=I420{size} \
+         ! appsink name=frames sync=false",
+    ))?;
     let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| "no pipeline")?;
     pipeline.by_name("file").ok_or("no source")?.set_property("location", clip);
     let sink = pipeline.by_name("frames").and_then(|s| s.downcast::<gst_app::AppSink>().ok()).ok_or("no sink")?;
@@ -209,6 +219,59 @@ fn labels(persons: &Persons, offset: i32) -> Vec<u8> {
     labels
 }
 
+/// The people that both results know, by their boxes: best pairs first, as indices into the two.
+fn pairs(a: &[Person], b: &[Person]) -> Vec<(usize, usize)> {
+    let overlap = |a: &Person, b: &Person| {
+        let along = |a: i32, a_length: usize, b: i32, b_length: usize| {
+            ((a + a_length as i32).min(b + b_length as i32) - a.max(b)).max(0) as f32
+        };
+        let both = along(a.x, a.width(), b.x, b.width()) * along(a.y, a.height(), b.y, b.height());
+        both / ((a.width() * a.height() + b.width() * b.height()) as f32 - both)
+    };
+    let mut all: Vec<_> = (0..a.len()).flat_map(|i| (0..b.len()).map(move |j| (i, j))).collect();
+    all.retain(|&(i, j)| overlap(&a[i], &b[j]) >= SAME);
+    all.sort_by(|&(i, j), &(k, l)| overlap(&a[k], &b[l]).total_cmp(&overlap(&a[i], &b[j])));
+    let mut pairs: Vec<(usize, usize)> = Vec::new();
+    for (i, j) in all {
+        if pairs.iter().all(|&(k, l)| k != i && l != j) {
+            pairs.push((i, j));
+        }
+    }
+    pairs
+}
+
+/// Two boxes that overlap so much (intersection over union) show the same person.
+const SAME: f32 = 0.4;
+
+/// Some of the people.
+fn some(persons: &Persons, which: impl Iterator<Item = usize>) -> Persons {
+    let mut which: Vec<_> = which.collect();
+    which.sort_unstable();
+    let chosen = which.into_iter().map(|i| persons.persons[i].clone()).collect();
+    Persons { persons: chosen, ..persons.clone() }
+}
+
+/// Agreement over all people, and over those that both results know.
+#[derive(Clone, Default)]
+struct Agreements {
+    all: Agreement,
+    known: Agreement,
+}
+
+impl Agreements {
+    fn add(&mut self, (a, offset): (&Persons, i32), b: &Persons, pairs: &[(usize, usize)]) {
+        self.all.add(&labels(a, offset), &labels(b, 0));
+        let (a, b) = (some(a, pairs.iter().map(|p| p.0)), some(b, pairs.iter().map(|p| p.1)));
+        self.known.add(&labels(&a, offset), &labels(&b, 0));
+    }
+}
+
+impl std::fmt::Display for Agreements {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.known, self.all)
+    }
+}
+
 /// Means of foreground and part agreement.
 #[derive(Clone, Default)]
 struct Agreement {
@@ -243,8 +306,8 @@ struct Run {
     interval: usize,
     last: Persons,
     follower: Follower,
-    held: Agreement,
-    moved: Agreement,
+    held: Agreements,
+    moved: Agreements,
     took: Duration,
     frames: u32,
 }
@@ -262,9 +325,12 @@ impl Run {
         let moved = self.follower.moved(image);
         self.took += start.elapsed();
         self.frames += 1;
-        let truth = labels(fresh, 0);
-        self.held.add(&labels(&self.last, 0), &truth);
-        self.moved.add(&labels(&moved, 0), &truth);
+        let pairs = pairs(&moved.persons, &fresh.persons);
+        self.moved.add((&moved, 0), fresh, &pairs);
+        // The same people in what they were moved from.
+        let before = |i: usize| self.last.persons.iter().position(|p| p.id == moved.persons[i].id);
+        let pairs: Vec<_> = pairs.iter().filter_map(|&(i, j)| Some((before(i)?, j))).collect();
+        self.held.add((&self.last, 0), fresh, &pairs);
         Some(moved)
     }
 }
@@ -272,50 +338,57 @@ impl Run {
 fn main() -> Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     gst::init()?;
-    println!("{:12} {:>8}  {:13}  {:13}  {:>6}", "clip", "interval", "held", "moved", "ms");
+    println!("{:9} {:>8}  {:29}  {:29}  {:>6}", "clip", "interval", "held", "moved", "ms");
     for clip in &arguments.clips {
         measure(clip, &arguments)?;
     }
     Ok(())
 }
 
+/// The frame with the held, the moved and the fresh result, side by side.
+fn compare(frame: &Frame, results: [&Persons; 3]) -> Result<image::RgbImage> {
+    let (width, height) = (frame.info.width(), frame.info.height());
+    let mut all = image::RgbImage::new(width * 3, height);
+    for (i, persons) in (0..).zip(results) {
+        let mut pixels = frame.rgb()?;
+        let style = Style { boxes: true, opacity: 0.6, ..Style::default() };
+        render::draw(&mut ImageMut::rgb(frame.size().0, frame.size().1, &mut pixels)?, &persons.persons, &style);
+        let picture = image::RgbImage::from_raw(width, height, pixels).ok_or("no picture")?;
+        image::imageops::replace(&mut all, &picture, i64::from(i * width), 0);
+    }
+    Ok(all)
+}
+
 fn measure(clip: &Path, arguments: &Arguments) -> Result<()> {
     let name = clip.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let cache = arguments.cache.as_ref().map(|dir| dir.join(format!("{name}.packets")));
+    let cache = arguments.cache.as_ref().map(|dir| dir.join(format!("{name}{}.packets", arguments.size)));
     let mut fresh = Fresh::open(cache.as_deref())?;
     let run = |interval: &usize| Run {
         interval: *interval,
         last: Persons::default(),
         follower: Follower::default(),
-        held: Agreement::default(),
-        moved: Agreement::default(),
+        held: Agreements::default(),
+        moved: Agreements::default(),
         took: Duration::ZERO,
         frames: 0,
     };
     let mut runs: Vec<Run> = arguments.intervals.iter().map(run).collect();
-    let mut shifted = Agreement::default();
+    let mut shifted = Agreements::default();
     let longest = arguments.intervals.iter().max().copied().unwrap_or(2);
-    for (k, frame) in frames(clip)?.enumerate() {
+    for (k, frame) in frames(clip, &arguments.size)?.enumerate() {
         let frame = frame?;
         let image = frame.image()?;
         let persons = fresh.get(format!("{k}"), &frame)?;
         let again = fresh.get(format!("{k} shifted"), &frame.shifted())?;
-        shifted.add(&labels(&again, -(SHIFT as i32)), &labels(&persons, 0));
-        if std::env::var_os("FRAMES").is_some() {
-            println!("{k} {} {:.3} {:.3}", persons.persons.len(), shifted.foreground.last().unwrap(), shifted.parts.last().copied().unwrap_or(-1.0));
-        }
+        shifted.add((&again, -(SHIFT as i32)), &persons, &pairs(&again.persons, &persons.persons));
         for run in &mut runs {
             let moved = run.frame(k, &image, &persons);
             if let (Some(moved), Some(pictures)) = (moved, &arguments.pictures)
                 && run.interval == longest
                 && k % longest == longest - 1
             {
-                let mut pixels = frame.rgb()?;
-                let style = Style { boxes: true, opacity: 0.6, ..Style::default() };
-                render::draw(&mut ImageMut::rgb(frame.size().0, frame.size().1, &mut pixels)?, &moved.persons, &style);
                 let path = pictures.join(format!("{name}-{k:04}.png"));
-                let (width, height) = (frame.info.width(), frame.info.height());
-                image::save_buffer(path, &pixels, width, height, image::ExtendedColorType::Rgb8)?;
+                compare(&frame, [&run.last, &moved, &persons])?.save(path)?;
             }
         }
     }
@@ -323,10 +396,10 @@ fn measure(clip: &Path, arguments: &Arguments) -> Result<()> {
         fresh.save(cache)?;
     }
     let inference = fresh.took.as_secs_f64() * 1e3 / f64::from(fresh.runs.max(1));
-    println!("{name:12} {:>8}  {:13}  {shifted:13}", "shifted", "");
+    println!("{name:9} {:>8}  {:29}  {shifted}", "shifted", "");
     for run in runs {
         let ms = run.took.as_secs_f64() * 1e3 / f64::from(run.frames.max(1));
-        println!("{name:12} {:>8}  {:13}  {:13}  {ms:>6.2} ({inference:.0})", run.interval, run.held.to_string(), run.moved.to_string());
+        println!("{name:9} {:>8}  {}  {}  {ms:>6.2} ({inference:.0})", run.interval, run.held, run.moved);
     }
     Ok(())
 }

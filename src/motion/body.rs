@@ -1,30 +1,35 @@
 //! One person: found again in later pictures by patches of the body.
 
-use super::field::{Field, Grid, Hint, Stiffness, settle};
+use super::field::{Field, Grid, Hint, settle};
 use super::luma::Pyramid;
 use super::patches::{self, Found, Patch};
 use crate::person::{IuvMap, Person};
 
 /// Pixels of a level from node to node, at least.
-const SPACING: usize = 4;
+const SPACING: i32 = 5;
+/// How far from a node the body may be for a patch to be looked for, in pixels of a level.
+const NEAR: i32 = 3;
 /// About so many nodes in a box, at most; larger bodies have wider grids.
 const NODES: usize = 700;
 /// Pixels of a level that grids reach beyond the box.
 const MARGIN: i32 = 4;
 /// The box's shorter side on the smallest level that is used, in pixels, at least.
-const SHORT: usize = 10;
+const SHORT: usize = 8;
 /// How far the body as a whole is searched for on the smallest level, in pixels.
-const SEARCH: i32 = 3;
+const SEARCH: i32 = 5;
+/// What each of them must gain, as a mean difference in gray values: where nothing speaks for a move there is none.
+const STAY: f32 = 0.3;
+
 /// Rounds that find from where in the analysed picture a pixel comes.
 const ROUNDS: usize = 4;
+/// A box that ends no farther from the edge of the picture than this, in pixels, is cut there.
+const CUT: i64 = 2;
 /// Variance of pixels that are the same, in squared gray values.
 const NOISE: f32 = 25.0;
+
 /// The share of a patch's pixels that count as independent.
 const INDEPENDENT: f32 = 0.1;
-const STIFFNESS: Stiffness = Stiffness { within: 4.0, between: 1.0, affine: 0.02 };
 
-/// The limb that a part belongs to; 0 for background.
-const LIMBS: [u8; 25] = [0, 1, 1, 2, 3, 4, 5, 6, 7, 6, 7, 8, 9, 8, 9, 10, 11, 10, 11, 12, 13, 12, 13, 14, 14];
 
 /// A person of an analysed picture, and how the body has moved since.
 #[derive(Clone, Debug)]
@@ -36,8 +41,8 @@ pub struct Body {
     /// of each column.
     outline: [Vec<[f32; 2]>; 4],
     field: Field,
-    /// The same for the picture before.
-    before: Option<Field>,
+    /// Whether the box ends where the picture does: left, right, above, below. What comes in there continues the map.
+    cut: [bool; 4],
 }
 
 /// What is looked for on one level.
@@ -45,72 +50,6 @@ pub struct Body {
 struct Stage {
     grid: Grid,
     patches: Vec<Patch>,
-    limbs: Vec<u8>,
-}
-
-/// Which pixels of a level show the body.
-struct Cover {
-    /// Column and row of the first pixel.
-    at: (i32, i32),
-    width: usize,
-    height: usize,
-    shares: Vec<f32>,
-}
-
-impl Cover {
-    /// Of the largest level, one of whose pixels is `scale` of the map's across and down; begins and ends where pixels
-    /// of a level that is smaller by `1 << levels` do.
-    fn new(person: &Person, scale: usize, levels: usize) -> Self {
-        let grain = 1 << levels;
-        let range = |start: i32, length: usize| {
-            let end = (i64::from(start) + length as i64).div_euclid(scale as i64) + 1;
-            let start = i64::from(start).div_euclid(scale as i64).div_euclid(grain) * grain;
-            (start as i32, ((end - start) as usize).next_multiple_of(grain as usize))
-        };
-        let ((x, width), (y, height)) = (range(person.x, person.width()), range(person.y, person.height()));
-        let mut cover = Self { at: (x, y), width, height, shares: vec![0.0; width * height] };
-        for (row, shares) in cover.shares.chunks_exact_mut(width).enumerate() {
-            for (column, share) in shares.iter_mut().enumerate() {
-                *share = f32::from(part(person, scale, (x + column as i32, y + row as i32)) > 0);
-            }
-        }
-        cover
-    }
-
-    fn share(&self, x: i32, y: i32) -> f32 {
-        let (x, y) = (x - self.at.0, y - self.at.1);
-        if x < 0 || y < 0 || x >= self.width as i32 || y >= self.height as i32 {
-            return 0.0;
-        }
-        self.shares[y as usize * self.width + x as usize]
-    }
-
-    fn halved(&self) -> Self {
-        let (width, height) = (self.width / 2, self.height / 2);
-        let mut shares = Vec::with_capacity(width * height);
-        for y in 0..height {
-            let (a, b) = self.shares[2 * y * self.width..][..2 * self.width].split_at(self.width);
-            let pairs = a.as_chunks::<2>().0.iter().zip(b.as_chunks::<2>().0);
-            shares.extend(pairs.map(|(a, b)| (a[0] + a[1] + b[0] + b[1]) / 4.0));
-        }
-        Self { at: (self.at.0 / 2, self.at.1 / 2), width, height, shares }
-    }
-
-    /// See [`Body::outline`].
-    fn outline(&self) -> [Vec<[f32; 2]>; 4] {
-        let place = |x: usize, y: usize| [self.at.0 as f32 + x as f32, self.at.1 as f32 + y as f32];
-        let mut outline: [Vec<_>; 4] = Default::default();
-        let on = |x: usize, y: usize| self.shares[y * self.width + x] > 0.0;
-        for y in 0..self.height {
-            outline[0].extend((0..self.width).find(|&x| on(x, y)).map(|x| place(x, y)));
-            outline[1].extend((0..self.width).rfind(|&x| on(x, y)).map(|x| place(x, y)));
-        }
-        for x in 0..self.width {
-            outline[2].extend((0..self.height).find(|&y| on(x, y)).map(|y| place(x, y)));
-            outline[3].extend((0..self.height).rfind(|&y| on(x, y)).map(|y| place(x, y)));
-        }
-        outline
-    }
 }
 
 /// The part that a pixel of a level shows, one of whose pixels is `scale` of the map's; 0 outside of the box.
@@ -124,33 +63,53 @@ fn part(person: &Person, scale: usize, (x, y): (i32, i32)) -> u8 {
     x.zip(y).map_or(0, |(x, y)| person.iuv.pixel(x, y)[0])
 }
 
+/// First and last pixel of a level that the pixels from `start` on touch.
+fn range(start: i32, length: usize, scale: usize) -> (i32, i32) {
+    let end = i64::from(start) + length as i64 - 1;
+    let on = |at: i64| at.div_euclid(scale as i64) as i32;
+    (on(start.into()), on(end))
+}
+
+/// See [`Body::outline`].
+fn outline(person: &Person, scale: usize) -> [Vec<[f32; 2]>; 4] {
+    let (left, right) = range(person.x, person.width(), scale);
+    let (top, bottom) = range(person.y, person.height(), scale);
+    let place = |x: i32, y: i32| [x as f32, y as f32];
+    let on = |x: i32, y: i32| part(person, scale, (x, y)) > 0;
+    let mut outline: [Vec<_>; 4] = Default::default();
+    for y in top..=bottom {
+        outline[0].extend((left..=right).find(|&x| on(x, y)).map(|x| place(x, y)));
+        outline[1].extend((left..=right).rfind(|&x| on(x, y)).map(|x| place(x, y)));
+    }
+    for x in left..=right {
+        outline[2].extend((top..=bottom).find(|&y| on(x, y)).map(|y| place(x, y)));
+        outline[3].extend((top..=bottom).rfind(|&y| on(x, y)).map(|y| place(x, y)));
+    }
+    outline
+}
+
 impl Stage {
-    fn new(person: &Person, pyramid: &Pyramid, index: usize, cover: &Cover) -> Self {
+    fn new(person: &Person, pyramid: &Pyramid, index: usize) -> Self {
         let scale = pyramid.scale << index;
-        let range = |start: i32, length: usize| {
-            let end = (i64::from(start) + length as i64).div_euclid(scale as i64) as i32 + 1 + MARGIN;
-            (i64::from(start).div_euclid(scale as i64) as i32 - MARGIN, end)
-        };
-        let (x, y) = (range(person.x, person.width()), range(person.y, person.height()));
-        let area = (x.1 - x.0) as f32 * (y.1 - y.0) as f32;
-        let spacing = ((area / NODES as f32).sqrt() as usize).max(SPACING);
-        let count = |(start, end): (i32, i32)| ((end - start) as usize).div_ceil(spacing) + 1;
-        let (columns, rows) = (count(x), count(y));
+        let (left, right) = range(person.x, person.width(), scale);
+        let (top, bottom) = range(person.y, person.height(), scale);
+        let (width, height) = (right - left + 1 + 2 * MARGIN, bottom - top + 1 + 2 * MARGIN);
+        let spacing = ((width as f32 * height as f32 / NODES as f32).sqrt() as i32).max(SPACING);
+        let count = |length: i32| (length as usize).div_ceil(spacing as usize) + 1;
+        let (columns, rows) = (count(width), count(height));
         // A patch has as many pixels before its node as from there on.
-        let origin = [x.0 as f32 - 0.5, y.0 as f32 - 0.5];
+        let origin = [left - MARGIN, top - MARGIN].map(|at| at as f32 - 0.5);
         let grid = Grid { origin, spacing: spacing as f32, columns, rows };
-        let level = &pyramid.levels[index];
-        let mut stage = Self { grid, patches: Vec::new(), limbs: Vec::with_capacity(grid.count()) };
-        for node in 0..grid.count() {
-            let at = (x.0 + (node % columns * spacing) as i32, y.0 + (node / columns * spacing) as i32);
-            let limb = LIMBS.get(usize::from(part(person, scale, at))).copied().unwrap_or(0);
-            stage.limbs.push(limb);
-            let near = |d: i32| cover.share(at.0 + d, at.1) + cover.share(at.0, at.1 + d);
-            if cover.share(at.0, at.1) + near(-3) + near(3) > 0.0 {
-                stage.patches.extend(Patch::new(level, node, at, |x, y| cover.share(x, y)));
+        let mut patches = Vec::new();
+        for (row, column) in (0..rows as i32).flat_map(|row| (0..columns as i32).map(move |column| (row, column))) {
+            let (x, y) = (left - MARGIN + column * spacing, top - MARGIN + row * spacing);
+            let near = [(0, 0), (-NEAR, 0), (NEAR, 0), (0, -NEAR), (0, NEAR)];
+            if near.iter().any(|(dx, dy)| part(person, scale, (x + dx, y + dy)) > 0) {
+                let node = row as usize * columns + column as usize;
+                patches.extend(Patch::new(&pyramid.levels[index], node, (x, y)));
             }
         }
-        stage
+        Self { grid, patches }
     }
 }
 
@@ -162,17 +121,17 @@ impl Body {
         while levels < pyramid.levels.len() && shorter >> levels >= SHORT {
             levels += 1;
         }
-        let mut cover = Cover::new(person, pyramid.scale, levels - 1);
-        let outline = cover.outline();
-        let mut stages = Vec::with_capacity(levels);
-        for index in 0..levels {
-            if index > 0 {
-                cover = cover.halved();
-            }
-            stages.push(Stage::new(person, pyramid, index, &cover));
-        }
+        let stages: Vec<_> = (0..levels).map(|index| Stage::new(person, pyramid, index)).collect();
+        let outline = outline(person, pyramid.scale);
         let field = Field::still(stages[0].grid);
-        Self { person: person.clone(), stages, outline, field, before: None }
+        let end = |start: i32, length: usize| i64::from(start) + length as i64 + CUT;
+        let cut = [
+            i64::from(person.x) <= CUT,
+            end(person.x, person.width()) >= pyramid.size.0 as i64,
+            i64::from(person.y) <= CUT,
+            end(person.y, person.height()) >= pyramid.size.1 as i64,
+        ];
+        Self { person: person.clone(), stages, outline, field, cut }
     }
 
     /// Looks where the body is in the picture of `pyramid`, from where it was in the one before.
@@ -194,9 +153,9 @@ impl Body {
                 (patch.node, Hint { by: found.by, trust: patch.squares.map(|s| s * trust) })
             };
             let hints: Vec<_> = stage.patches.iter().zip(&found).map(hint).collect();
-            field = settle(stage.grid, &hints, &stage.limbs, &STIFFNESS);
+            field = settle(stage.grid, &hints);
         }
-        self.before = Some(std::mem::replace(&mut self.field, field));
+        self.field = field;
     }
 
     /// `field` moved as a whole to where the body fits best.
@@ -208,8 +167,7 @@ impl Body {
             let (x, y) = (x as f32, y as f32);
             let mut misfit = 0.0;
             patches::misfit(level, patches, [mean[0] + x, mean[1] + y], &mut misfit);
-            // Where nothing speaks for a move there is none.
-            let misfit = misfit + 0.3 * (x.abs() + y.abs());
+            let misfit = misfit + STAY * (x.abs() + y.abs());
             if misfit < best.0 {
                 best = (misfit, [x, y]);
             }
@@ -227,7 +185,7 @@ impl Body {
         let (x, width) = self.side(0, person.x, person.width(), size.0, scale)?;
         let (y, height) = self.side(1, person.y, person.height(), size.1, scale)?;
         let back = self.back((x, y), (width, height), scale);
-        let iuv = resampled(&person.iuv, (person.x, person.y), &back, (x, y), (width, height), scale);
+        let iuv = resampled(&person.iuv, (person.x, person.y), &back, (x, y), (width, height), scale, self.cut);
         Some(Person { x, y, iuv, ..person.clone() })
     }
 
@@ -241,8 +199,9 @@ impl Body {
         let low = edge(&self.outline[2 * axis], f32::min, f32::INFINITY) * scale as f32;
         let high = edge(&self.outline[2 * axis + 1], f32::max, f32::NEG_INFINITY) * scale as f32;
         let end = i64::from(start) + length as i64 + high.round() as i64;
-        let start = (i64::from(start) + low.round() as i64).max(0);
-        let end = end.min(limit as i64);
+        let start = i64::from(start) + low.round() as i64;
+        let start = if self.cut[2 * axis] { 0 } else { start.max(0) };
+        let end = if self.cut[2 * axis + 1] { limit as i64 } else { end.min(limit as i64) };
         (end > start).then_some((start as i32, (end - start) as usize))
     }
 
@@ -274,6 +233,7 @@ fn resampled(
     to: (i32, i32),
     (width, height): (usize, usize),
     scale: usize,
+    cut: [bool; 4],
 ) -> IuvMap {
     let mut data = vec![0; width * height * 3];
     let cell = back.grid.spacing * scale as f32;
@@ -282,6 +242,10 @@ fn resampled(
     let (limit_x, limit_y) = (iuv.width() as f32, iuv.height() as f32);
     let source = iuv.data();
     let mut line = vec![[0.0f32; 2]; columns];
+    let clamped = |at: f32, side: usize, limit: f32| {
+        let at = if cut[side] { at.max(0.0) } else { at };
+        if cut[side + 1] { at.min(limit - 0.5) } else { at }
+    };
     for (y, out) in data.chunks_exact_mut((width * 3).max(1)).enumerate() {
         let at = y as f32 / cell;
         let row = (at as usize).min(back.grid.rows.saturating_sub(2));
@@ -298,6 +262,7 @@ fn resampled(
             let (a, b) = (line[column], line[(column + 1).min(columns - 1)]);
             let u = x as f32 + offset[0] + a[0] + (b[0] - a[0]) * share;
             let v = y as f32 + offset[1] + a[1] + (b[1] - a[1]) * share;
+            let (u, v) = (clamped(u, 0, limit_x), clamped(v, 2, limit_y));
             if u >= 0.0 && v >= 0.0 && u < limit_x && v < limit_y {
                 let at = (v as usize * iuv.width() + u as usize) * 3;
                 out.copy_from_slice(&source[at..at + 3]);

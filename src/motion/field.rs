@@ -83,17 +83,11 @@ pub struct Hint {
     pub trust: [f32; 3],
 }
 
-/// How neighbours hold together.
-#[derive(Clone, Copy, Debug)]
-pub struct Stiffness {
-    /// Inverse variance of the difference of two neighbours, beyond what an affine motion of the whole says.
-    pub within: f32,
-    /// The same where they belong to different limbs.
-    pub between: f32,
-    /// Inverse variance of what a node has beyond the affine motion.
-    pub affine: f32,
-}
-
+/// Inverse variance, in pixels to the power of -2, of the difference of two neighbours beyond what an affine
+/// motion of the whole says.
+const STIFF: f32 = 1.0;
+/// Inverse variance of what a node has beyond the affine motion, so that there is none where nothing is known.
+const LOOSE: f32 = 0.02;
 /// Differences of so many standard deviations count half in each fit.
 const ROBUST: f32 = 2.0;
 const FITS: usize = 4;
@@ -190,9 +184,8 @@ fn credit(hint: &Hint, by: [f32; 2]) -> f32 {
     1.0 / (1.0 + distance / (ROBUST * ROBUST))
 }
 
-/// The field that agrees best with `hints` (by node, ascending), holds together as `stiffness` says between nodes of the
-/// same of `limbs` (one for each node) and is affine where nothing is known.
-pub fn settle(grid: Grid, hints: &[(usize, Hint)], limbs: &[u8], stiffness: &Stiffness) -> Field {
+/// The smooth field that agrees best with `hints` (by node), and is affine where nothing is known.
+pub fn settle(grid: Grid, hints: &[(usize, Hint)]) -> Field {
     let affine = Affine::fit(&grid, hints);
     let basis: Vec<[f32; 2]> = (0..grid.count()).map(|node| affine.at(grid.place(node))).collect();
     let mut rest = vec![[0.0f32; 2]; grid.count()];
@@ -209,12 +202,10 @@ pub fn settle(grid: Grid, hints: &[(usize, Hint)], limbs: &[u8], stiffness: &Sti
             let mut relax = |node: usize| {
                 let (column, row) = (node % grid.columns, node / grid.columns);
                 let ([mut a, mut b], [mut xx, xy, mut yy]) = known[node];
-                (xx, yy) = (xx + stiffness.affine, yy + stiffness.affine);
+                (xx, yy) = (xx + LOOSE, yy + LOOSE);
                 let mut join = |other: usize| {
-                    let same = limbs[node] == limbs[other] || limbs[node] == 0 || limbs[other] == 0;
-                    let hold = if same { stiffness.within } else { stiffness.between };
-                    (xx, yy) = (xx + hold, yy + hold);
-                    (a, b) = (a + hold * rest[other][0], b + hold * rest[other][1]);
+                    (xx, yy) = (xx + STIFF, yy + STIFF);
+                    (a, b) = (a + STIFF * rest[other][0], b + STIFF * rest[other][1]);
                 };
                 if column > 0 {
                     join(node - 1);

@@ -17,23 +17,20 @@ const REACH: f32 = 6.0;
 /// The flatter a patch is the less its place is worth; the sum of squared slopes that halves it.
 const FLAT: f32 = 400.0;
 
-/// A square of the picture where people were found, of which some pixels count.
+/// A square of the picture where people were found.
 #[derive(Clone, Debug)]
 pub struct Patch {
     /// Which node of the grid it stands for.
     pub node: usize,
     /// Column and row of its first pixel; both count from outside the border.
     at: (usize, usize),
-    /// How much pixels count, 0..=1.
-    weights: [f32; PIXELS],
     values: [f32; PIXELS],
-    /// Slopes across and down times weights, less their mean, so that sums with them leave brightness out.
+    /// Slopes across and down, less their mean, so that sums with them leave brightness out.
     slopes: [[f32; PIXELS]; 2],
     /// Sum of `slopes` times `values`.
     own: [f32; 2],
     /// Sums of squares of slopes: across, mixed, down.
     pub squares: [f32; 3],
-    weight: f32,
 }
 
 /// Where a patch is.
@@ -45,47 +42,36 @@ pub struct Found {
     pub residual: f32,
 }
 
+fn sum(values: impl Iterator<Item = f32>) -> f32 {
+    values.sum()
+}
+
 impl Patch {
-    /// The patch around column `x`, row `y` of `level`, of whose pixels `weight` (column and row in the picture, which may
-    /// be outside) says how much they count. `None` where it reaches out of the border or has nothing to be found by.
-    pub fn new(level: &Level, node: usize, (x, y): (i32, i32), weight: impl Fn(i32, i32) -> f32) -> Option<Self> {
-        let half = (SIDE / 2) as i32;
-        let inside = |at: i32, limit: usize| {
-            let at = usize::try_from(at - half + BORDER as i32).ok()?;
+    /// The patch around column `x`, row `y` of `level`; `None` where it reaches out of the border.
+    pub fn new(level: &Level, node: usize, (x, y): (i32, i32)) -> Option<Self> {
+        let first = |at: i32, limit: usize| {
+            let at = usize::try_from(at - (SIDE / 2) as i32 + BORDER as i32).ok()?;
             (at >= 1 && at + SIDE < limit + 2 * BORDER).then_some(at)
         };
-        let at = (inside(x, level.width)?, inside(y, level.height)?);
-        let (mut weights, mut values, mut slopes) = ([0.0; PIXELS], [0.0; PIXELS], [[0.0; PIXELS]; 2]);
+        let at = (first(x, level.width)?, first(y, level.height)?);
+        let (mut values, mut slopes) = ([0.0; PIXELS], [[0.0; PIXELS]; 2]);
         for j in 0..SIDE {
-            let (above, here, below) = (at.1 - 1 + j, at.1 + j, at.1 + 1 + j);
-            let above = level.row::<{ SIDE + 2 }>(at.0 - 1, above);
-            let below = level.row::<{ SIDE + 2 }>(at.0 - 1, below);
-            let here = level.row::<{ SIDE + 2 }>(at.0 - 1, here);
+            let [above, here, below] = [0, 1, 2].map(|k| level.row::<{ SIDE + 2 }>(at.0 - 1, at.1 + j + k - 1));
             for i in 0..SIDE {
                 let k = j * SIDE + i;
-                let (px, py) = (x - half + i as i32, y - half + j as i32);
-                let outside = px < 0 || py < 0 || px >= level.width as i32 || py >= level.height as i32;
-                weights[k] = if outside { 0.0 } else { weight(px, py) };
                 values[k] = f32::from(here[i + 1]);
                 slopes[0][k] = (f32::from(here[i + 2]) - f32::from(here[i])) / 2.0;
                 slopes[1][k] = (f32::from(below[i + 1]) - f32::from(above[i + 1])) / 2.0;
             }
         }
-        let weight: f32 = weights.iter().sum();
-        if weight < PIXELS as f32 / 16.0 {
-            return None;
+        for slopes in &mut slopes {
+            let mean = sum(slopes.iter().copied()) / PIXELS as f32;
+            slopes.iter_mut().for_each(|s| *s -= mean);
         }
-        let sum = |a: &[f32; PIXELS], b: &[f32; PIXELS]| std::iter::zip(a, b).map(|(a, b)| a * b).sum::<f32>();
-        let mut weighted = slopes;
-        for (weighted, slopes) in weighted.iter_mut().zip(&slopes) {
-            let mean = sum(slopes, &weights) / weight;
-            for ((out, slope), weight) in weighted.iter_mut().zip(slopes).zip(&weights) {
-                *out = (slope - mean) * weight;
-            }
-        }
-        let squares = [sum(&weighted[0], &slopes[0]), sum(&weighted[0], &slopes[1]), sum(&weighted[1], &slopes[1])];
-        let own = [sum(&weighted[0], &values), sum(&weighted[1], &values)];
-        Some(Self { node, at, weights, values, slopes: weighted, own, squares, weight })
+        let product = |a: &[f32; PIXELS], b: &[f32; PIXELS]| sum(std::iter::zip(a, b).map(|(a, b)| a * b));
+        let squares = [(0, 0), (0, 1), (1, 1)].map(|(a, b)| product(&slopes[a], &slopes[b]));
+        let own = [0, 1].map(|k| product(&slopes[k], &values));
+        Some(Self { node, at, values, slopes, own, squares })
     }
 
     /// Finds it again, `by` pixels from where it was or not far from there.
@@ -129,12 +115,12 @@ impl Patch {
         for k in (0..PIXELS).step_by(SIDE) {
             for i in 0..SIDE {
                 let difference = pixels[k + i] - self.values[k + i];
-                sums[i] += self.weights[k + i] * difference;
-                squares[i] += self.weights[k + i] * difference * difference;
+                sums[i] += difference;
+                squares[i] += difference * difference;
             }
         }
-        let mean = sums.iter().sum::<f32>() / self.weight;
-        (squares.iter().sum::<f32>() / self.weight - mean * mean).max(0.0)
+        let mean = sums.iter().sum::<f32>() / PIXELS as f32;
+        (squares.iter().sum::<f32>() / PIXELS as f32 - mean * mean).max(0.0)
     }
 
     /// The pixels `by` from where the patch was, mixed of the four nearest; beyond the border those at its rim.
@@ -181,18 +167,17 @@ vectorised! {
 vectorised! {
     /// How well patches fit where they are expected together: the mean of absolute differences, brightness included.
     pub fn misfit(level: &Level, patches: &[Patch], by: [f32; 2], out: &mut f32) {
-        let (mut sum, mut weight) = (0.0, 0.0);
+        let mut sum = 0.0;
         for patch in patches {
             let pixels = patch.sample(level, by);
             let mut sums = [0.0f32; SIDE];
             for k in (0..PIXELS).step_by(SIDE) {
                 for i in 0..SIDE {
-                    sums[i] += patch.weights[k + i] * (pixels[k + i] - patch.values[k + i]).abs();
+                    sums[i] += (pixels[k + i] - patch.values[k + i]).abs();
                 }
             }
             sum += sums.iter().sum::<f32>();
-            weight += patch.weight;
         }
-        *out = sum / f32::max(weight, f32::MIN_POSITIVE);
+        *out = sum / (patches.len() * PIXELS).max(1) as f32;
     }
 }

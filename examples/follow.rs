@@ -310,20 +310,37 @@ struct Run {
     moved: Agreements,
     took: Duration,
     frames: u32,
+    learnt: Duration,
+    inferences: u32,
 }
+
+/// How often each move is made to see what it takes.
+const TRIES: usize = 3;
 
 impl Run {
     fn frame(&mut self, k: usize, image: &Image, fresh: &Persons) -> Option<Persons> {
         if k.is_multiple_of(self.interval) {
             self.last = fresh.clone();
-            let start = Instant::now();
-            self.follower.analysed(image, fresh);
-            self.took += start.elapsed();
+            let attempt = |_| {
+                let mut follower = self.follower.clone();
+                let start = Instant::now();
+                follower.analysed(image, fresh);
+                (start.elapsed(), follower)
+            };
+            let (took, follower) = (0..TRIES).map(attempt).min_by_key(|(took, ..)| *took)?;
+            (self.learnt, self.follower) = (self.learnt + took, follower);
+            self.inferences += 1;
             return None;
         }
-        let start = Instant::now();
-        let moved = self.follower.moved(image);
-        self.took += start.elapsed();
+        // The least of some tries: other programs may use the cores, too.
+        let attempt = |_| {
+            let mut follower = self.follower.clone();
+            let start = Instant::now();
+            let moved = follower.moved(image);
+            (start.elapsed(), moved, follower)
+        };
+        let (took, moved, follower) = (0..TRIES).map(attempt).min_by_key(|(took, ..)| *took)?;
+        (self.took, self.follower) = (self.took + took, follower);
         self.frames += 1;
         let pairs = pairs(&moved.persons, &fresh.persons);
         self.moved.add((&moved, 0), fresh, &pairs);
@@ -371,6 +388,8 @@ fn measure(clip: &Path, arguments: &Arguments) -> Result<()> {
         moved: Agreements::default(),
         took: Duration::ZERO,
         frames: 0,
+        learnt: Duration::ZERO,
+        inferences: 0,
     };
     let mut runs: Vec<Run> = arguments.intervals.iter().map(run).collect();
     let mut shifted = Agreements::default();
@@ -398,8 +417,9 @@ fn measure(clip: &Path, arguments: &Arguments) -> Result<()> {
     let inference = fresh.took.as_secs_f64() * 1e3 / f64::from(fresh.runs.max(1));
     println!("{name:9} {:>8}  {:29}  {shifted}", "shifted", "");
     for run in runs {
-        let ms = run.took.as_secs_f64() * 1e3 / f64::from(run.frames.max(1));
-        println!("{name:9} {:>8}  {}  {}  {ms:>6.2} ({inference:.0})", run.interval, run.held, run.moved);
+        let ms = |took: Duration, count: u32| took.as_secs_f64() * 1e3 / f64::from(count.max(1));
+        let (ms, learnt) = (ms(run.took, run.frames), ms(run.learnt, run.inferences));
+        println!("{name:9} {:>8}  {}  {}  {ms:>5.2} {learnt:>5.2} ({inference:.0})", run.interval, run.held, run.moved);
     }
     Ok(())
 }

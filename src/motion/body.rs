@@ -3,7 +3,8 @@
 use super::field::{Field, Grid, Hint, settle};
 use super::luma::Pyramid;
 use super::patches::{self, Found, Patch};
-use crate::person::{IuvMap, Person};
+use super::resample::Resampling;
+use crate::person::Person;
 
 /// Pixels of a level from node to node, at least.
 const SPACING: i32 = 5;
@@ -185,7 +186,8 @@ impl Body {
         let (x, width) = self.side(0, person.x, person.width(), size.0, scale)?;
         let (y, height) = self.side(1, person.y, person.height(), size.1, scale)?;
         let back = self.back((x, y), (width, height), scale);
-        let iuv = resampled(&person.iuv, (person.x, person.y), &back, (x, y), (width, height), scale, self.cut);
+        let moved = Resampling { from: (person.x, person.y), to: (x, y), back: &back, scale, cut: self.cut };
+        let iuv = moved.apply(&person.iuv, width, height);
         Some(Person { x, y, iuv, ..person.clone() })
     }
 
@@ -223,51 +225,4 @@ impl Body {
         });
         Field { grid, by: by.collect() }
     }
-}
-
-/// The map at new places: the nearest pixel of where `back` says that each was.
-fn resampled(
-    iuv: &IuvMap,
-    from: (i32, i32),
-    back: &Field,
-    to: (i32, i32),
-    (width, height): (usize, usize),
-    scale: usize,
-    cut: [bool; 4],
-) -> IuvMap {
-    let mut data = vec![0; width * height * 3];
-    let cell = back.grid.spacing * scale as f32;
-    let columns = back.grid.columns;
-    let offset = [(to.0 - from.0) as f32 + 0.5, (to.1 - from.1) as f32 + 0.5];
-    let (limit_x, limit_y) = (iuv.width() as f32, iuv.height() as f32);
-    let source = iuv.data();
-    let mut line = vec![[0.0f32; 2]; columns];
-    let clamped = |at: f32, side: usize, limit: f32| {
-        let at = if cut[side] { at.max(0.0) } else { at };
-        if cut[side + 1] { at.min(limit - 0.5) } else { at }
-    };
-    for (y, out) in data.chunks_exact_mut((width * 3).max(1)).enumerate() {
-        let at = y as f32 / cell;
-        let row = (at as usize).min(back.grid.rows.saturating_sub(2));
-        let share = at - row as f32;
-        let above = &back.by[row * columns..][..columns];
-        let below = &back.by[(row + 1).min(back.grid.rows - 1) * columns..][..columns];
-        for (line, (a, b)) in line.iter_mut().zip(above.iter().zip(below)) {
-            *line = [0, 1].map(|k| (a[k] + (b[k] - a[k]) * share) * scale as f32);
-        }
-        for (x, out) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            let at = x as f32 / cell;
-            let column = (at as usize).min(columns.saturating_sub(2));
-            let share = at - column as f32;
-            let (a, b) = (line[column], line[(column + 1).min(columns - 1)]);
-            let u = x as f32 + offset[0] + a[0] + (b[0] - a[0]) * share;
-            let v = y as f32 + offset[1] + a[1] + (b[1] - a[1]) * share;
-            let (u, v) = (clamped(u, 0, limit_x), clamped(v, 2, limit_y));
-            if u >= 0.0 && v >= 0.0 && u < limit_x && v < limit_y {
-                let at = (v as usize * iuv.width() + u as usize) * 3;
-                out.copy_from_slice(&source[at..at + 3]);
-            }
-        }
-    }
-    IuvMap::new(width, height, data).unwrap_or_else(|_| IuvMap::background(0, 0))
 }

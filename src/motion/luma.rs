@@ -88,6 +88,56 @@ vectorised! {
     }
 }
 
+vectorised! {
+    /// Sums divided by how many they are of.
+    fn mean(sums: &[u32], out: &mut [u8], count: u32) {
+        let share = 1.0 / count as f32;
+        for (out, sum) in out.iter_mut().zip(sums) {
+            *out = (*sum as f32 * share + 0.5) as u8;
+        }
+    }
+}
+
+vectorised! {
+    fn gather1(line: &mut [u32], pixels: &[u16], weight: u32) {
+        gather::<1>(line, pixels, weight);
+    }
+}
+
+vectorised! {
+    fn gather2(line: &mut [u32], pixels: &[u16], weight: u32) {
+        gather::<2>(line, pixels, weight);
+    }
+}
+
+vectorised! {
+    fn gather3(line: &mut [u32], pixels: &[u16], weight: u32) {
+        gather::<3>(line, pixels, weight);
+    }
+}
+
+vectorised! {
+    fn gather4(line: &mut [u32], pixels: &[u16], weight: u32) {
+        gather::<4>(line, pixels, weight);
+    }
+}
+
+/// Adds `weight` times the sum of each `N` pixels, of which the last ones may be fewer.
+#[inline(always)]
+fn gather<const N: usize>(line: &mut [u32], pixels: &[u16], weight: u32) {
+    let (whole, rest) = pixels.as_chunks::<N>();
+    for (out, pixels) in line.iter_mut().zip(whole) {
+        let mut sum = 0;
+        for pixel in pixels {
+            sum += u32::from(*pixel);
+        }
+        *out += weight * sum;
+    }
+    if let Some(out) = line.get_mut(whole.len()) {
+        *out += weight * rest.iter().map(|&s| u32::from(s)).sum::<u32>();
+    }
+}
+
 /// Levels of one picture, largest first.
 #[derive(Clone, Debug, Default)]
 pub struct Pyramid {
@@ -167,14 +217,21 @@ impl Pyramid {
                 }
             }
             let pixels = &sums[component.offset..];
-            for (out, pixels) in line.iter_mut().zip(pixels.chunks(*scale * component.step)) {
-                *out += weight * pixels.iter().step_by(component.step).map(|&s| u32::from(s)).sum::<u32>();
+            match (component.step, *scale) {
+                (1, 1) => gather1(line, pixels, *weight),
+                (1, 2) => gather2(line, pixels, *weight),
+                (1, 3) => gather3(line, pixels, *weight),
+                (1, 4) => gather4(line, pixels, *weight),
+                (step, scale) => {
+                    for (out, pixels) in line.iter_mut().zip(pixels.chunks(scale * step)) {
+                        *out += weight * pixels.iter().step_by(step).map(|&s| u32::from(s)).sum::<u32>();
+                    }
+                }
             }
         }
-        for (x, (out, sum)) in out.iter_mut().zip(line.iter()).enumerate() {
-            let columns = ((x + 1) * *scale).min(layout.width) - x * *scale;
-            let count = 4 * (columns * rows.len()) as u32;
-            *out = ((sum + count / 2) / count) as u8;
-        }
+        let last = layout.width - (out.len() - 1) * *scale;
+        mean(line, out, (4 * *scale * rows.len()) as u32);
+        let end = out.len() - 1;
+        mean(&line[end..], &mut out[end..], (4 * last * rows.len()) as u32);
     }
 }

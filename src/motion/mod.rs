@@ -3,6 +3,7 @@ mod body;
 mod field;
 mod luma;
 mod patches;
+mod resample;
 
 use crate::image::Image;
 use crate::person::Persons;
@@ -10,7 +11,7 @@ use body::Body;
 use luma::Pyramid;
 
 /// Moves the people of an analysed picture with the pictures that follow.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Follower {
     submitted: Pyramid,
     now: Pyramid,

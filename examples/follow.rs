@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use gstdensepose::estimator::{Estimator, Model, Options};
 use gst_video::prelude::*;
+use gstdensepose::estimator::{Estimator, Model, Options};
 use gstdensepose::image::{Image, ImageMut, Plane};
 use gstdensepose::motion::Follower;
 use gstdensepose::packet;
@@ -43,7 +43,8 @@ struct Arguments {
 
 impl Arguments {
     fn parse(mut given: impl Iterator<Item = String>) -> Result<Self> {
-        let mut arguments = Self { clips: Vec::new(), cache: None, pictures: None, intervals: vec![2, 3, 5], size: String::new() };
+        let mut arguments =
+            Self { clips: Vec::new(), cache: None, pictures: None, intervals: vec![2, 3, 5], size: String::new() };
         while let Some(name) = given.next() {
             let mut value = || given.next().ok_or_else(|| format!("{name} needs a value"));
             match name.as_str() {
@@ -324,7 +325,7 @@ impl Run {
             let attempt = |_| {
                 let mut follower = self.follower.clone();
                 let start = Instant::now();
-                follower.analysed(image, fresh);
+                follower.analysed(image, fresh.clone());
                 (start.elapsed(), follower)
             };
             let (took, follower) = (0..TRIES).map(attempt).min_by_key(|(took, ..)| *took)?;
@@ -336,7 +337,7 @@ impl Run {
         let attempt = |_| {
             let mut follower = self.follower.clone();
             let start = Instant::now();
-            let moved = follower.moved(image);
+            let moved = follower.moved(image).unwrap_or_default();
             (start.elapsed(), moved, follower)
         };
         let (took, moved, follower) = (0..TRIES).map(attempt).min_by_key(|(took, ..)| *took)?;

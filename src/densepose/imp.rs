@@ -11,8 +11,10 @@ use gst_video::VideoFrameRef;
 use super::Backend;
 use crate::estimator::{self, Estimator, Model, Options, Provider, Tracker};
 use crate::frame::SHORT_SIDES;
+use crate::image::Image;
 use crate::lock;
 use crate::meta;
+use crate::motion::Follower;
 use crate::passthrough;
 use crate::person::Persons;
 use crate::scene::Scene;
@@ -28,6 +30,8 @@ const DEFAULT_MAX_PERSONS: u32 = 20;
 const DEFAULT_INTERVAL: u32 = 1;
 const DEFAULT_THREADS: u32 = 0;
 const DEFAULT_SMOOTHING: f64 = 0.5;
+const DEFAULT_FOLLOW: bool = true;
+const DEFAULT_MAX_AGE: u32 = 0;
 
 /// What the user has set.
 #[derive(Clone, Debug)]
@@ -39,6 +43,8 @@ struct Settings {
     interval: u32,
     threads: u32,
     smoothing: f64,
+    follow: bool,
+    max_age: u32,
     backend: Backend,
     execution_providers: Option<String>,
 }
@@ -53,6 +59,8 @@ impl Default for Settings {
             interval: DEFAULT_INTERVAL,
             threads: DEFAULT_THREADS,
             smoothing: DEFAULT_SMOOTHING,
+            follow: DEFAULT_FOLLOW,
+            max_age: DEFAULT_MAX_AGE,
             backend: Backend::default(),
             execution_providers: None,
         }
@@ -97,6 +105,8 @@ struct Stream {
     threads: u32,
     /// The last result as a structure (its maps are shared by all frames that carry it) and its age in frames.
     last: Option<(gst::Structure, u32)>,
+    /// Moves the last result to frames without one of their own.
+    follower: Follower,
     /// Frames that cannot be read are reported once per caps, not once per frame.
     warned: bool,
 }
@@ -159,7 +169,10 @@ impl ObjectImpl for DensePose {
                     .build(),
                 glib::ParamSpecUInt::builder("interval")
                     .nick("Interval")
-                    .blurb("Run the network on every Nth frame; frames between carry the last result and its age")
+                    .blurb(
+                        "Run the network on every Nth frame; frames between carry the last result, moved with the \
+                         picture unless follow is off, and its age",
+                    )
                     .minimum(1)
                     .default_value(DEFAULT_INTERVAL)
                     .mutable_playing()
@@ -180,6 +193,18 @@ impl ObjectImpl for DensePose {
                     .minimum(0.0)
                     .maximum(0.9)
                     .default_value(DEFAULT_SMOOTHING)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecBoolean::builder("follow")
+                    .nick("Follow")
+                    .blurb("Move the last result with the picture where the network does not run; off = boxes and maps stand still")
+                    .default_value(DEFAULT_FOLLOW)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("max-age")
+                    .nick("Max age")
+                    .blurb("Frames after which a result is not attached any more where the network does not run; 0 = no limit")
+                    .default_value(DEFAULT_MAX_AGE)
                     .mutable_playing()
                     .build(),
                 glib::ParamSpecEnum::builder::<Backend>("backend")
@@ -213,6 +238,8 @@ impl ObjectImpl for DensePose {
             "max-persons" => settings.max_persons = value.get().unwrap_or(DEFAULT_MAX_PERSONS),
             "interval" => settings.interval = value.get().unwrap_or(DEFAULT_INTERVAL),
             "smoothing" => settings.smoothing = value.get().unwrap_or(DEFAULT_SMOOTHING),
+            "follow" => settings.follow = value.get().unwrap_or(DEFAULT_FOLLOW),
+            "max-age" => settings.max_age = value.get().unwrap_or(DEFAULT_MAX_AGE),
             "threads" => settings.threads = value.get().unwrap_or(DEFAULT_THREADS),
             "backend" => settings.backend = value.get().unwrap_or_default(),
             "execution-providers" => settings.execution_providers = value.get().unwrap_or_default(),
@@ -229,6 +256,8 @@ impl ObjectImpl for DensePose {
             "max-persons" => settings.max_persons.to_value(),
             "interval" => settings.interval.to_value(),
             "smoothing" => settings.smoothing.to_value(),
+            "follow" => settings.follow.to_value(),
+            "max-age" => settings.max_age.to_value(),
             "threads" => settings.threads.to_value(),
             "backend" => settings.backend.to_value(),
             "execution-providers" => settings.execution_providers.to_value(),
@@ -355,15 +384,33 @@ impl BaseTransformImpl for DensePose {
             (Some(persons), last) => *last = Some((persons.into_structure(), 0)),
             (None, Some((structure, age))) => {
                 *age += 1;
+                let follower = Some(&mut stream.follower).filter(|_| settings.follow);
+                let moved = follower.and_then(|f| with_image(buffer, stream.info.as_ref(), |image| f.moved(image))?);
+                if let Some(moved) = moved {
+                    *structure = moved.into_structure();
+                }
                 structure.set("age", *age);
             }
             (None, None) => {}
         }
-        if let Some((structure, _)) = &stream.last {
-            meta::attach_structure(buffer, structure);
+        match &stream.last {
+            Some((structure, age)) if settings.max_age == 0 || *age <= settings.max_age => {
+                meta::attach_structure(buffer, structure);
+            }
+            _ => {}
         }
         Ok(gst::FlowSuccess::Ok)
     }
+}
+
+/// What `look` sees of a frame; `None` for a frame that cannot be read.
+fn with_image<T>(
+    buffer: &gst::BufferRef,
+    info: Option<&gst_video::VideoInfo>,
+    look: impl FnOnce(&Image) -> T,
+) -> Option<T> {
+    let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info?).ok()?;
+    Some(look(&video::image(&frame).ok()?))
 }
 
 /// The running time from which on frames are worth an inference, after a frame reached the sink `jitter` too late:
@@ -397,10 +444,8 @@ impl DensePose {
         let time = passthrough::running_time(self.obj().upcast_ref(), buffer);
         let jumped = time.zip(stream.time).is_some_and(|(now, last)| now < last);
         stream.paused |= time.zip(stream.time).is_some_and(|(now, last)| now >= last + PAUSE);
-        let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info).ok();
-        let image = frame.as_ref().and_then(|frame| video::image(frame).ok());
         let gap = buffer.flags().contains(gst::BufferFlags::DISCONT);
-        let cut = image.is_some_and(|image| stream.scene.changed(&image, gap));
+        let cut = with_image(buffer, Some(info), |image| stream.scene.changed(image, gap)).unwrap_or(false);
         if jumped || cut {
             gst::debug!(CAT, imp = self, "another scene at {}", time.display());
             stream.last = None;
@@ -447,7 +492,13 @@ impl DensePose {
         })?;
         let elapsed = started.elapsed();
         gst::log!(CAT, imp = self, "{} persons in {elapsed:?}", persons.len());
-        let persons = Persons { width: image.width() as u32, height: image.height() as u32, age: 0, persons };
+        let size = (image.width() as u32, image.height() as u32);
+        let persons = Persons { width: size.0, height: size.1, persons, ..Persons::default() };
+        if settings.follow {
+            stream.follower.analysed(&image, persons.clone());
+        } else {
+            stream.follower.restart();
+        }
         self.note_duration(gst::ClockTime::try_from(elapsed).unwrap_or_default());
         Ok(Some(persons))
     }

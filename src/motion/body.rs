@@ -31,7 +31,6 @@ const NOISE: f32 = 25.0;
 /// The share of a patch's pixels that count as independent.
 const INDEPENDENT: f32 = 0.1;
 
-
 /// A person of an analysed picture, and how the body has moved since.
 #[derive(Clone, Debug)]
 pub struct Body {
@@ -116,14 +115,14 @@ impl Stage {
 
 impl Body {
     /// `person` in the picture of `pyramid`.
-    pub fn new(person: &Person, pyramid: &Pyramid) -> Self {
+    pub fn new(person: Person, pyramid: &Pyramid) -> Self {
         let shorter = person.width().min(person.height()) / pyramid.scale;
         let mut levels = 1;
         while levels < pyramid.levels.len() && shorter >> levels >= SHORT {
             levels += 1;
         }
-        let stages: Vec<_> = (0..levels).map(|index| Stage::new(person, pyramid, index)).collect();
-        let outline = outline(person, pyramid.scale);
+        let stages: Vec<_> = (0..levels).map(|index| Stage::new(&person, pyramid, index)).collect();
+        let outline = outline(&person, pyramid.scale);
         let field = Field::still(stages[0].grid);
         let end = |start: i32, length: usize| i64::from(start) + length as i64 + CUT;
         let cut = [
@@ -132,7 +131,7 @@ impl Body {
             i64::from(person.y) <= CUT,
             end(person.y, person.height()) >= pyramid.size.1 as i64,
         ];
-        Self { person: person.clone(), stages, outline, field, cut }
+        Self { person, stages, outline, field, cut }
     }
 
     /// Looks where the body is in the picture of `pyramid`, from where it was in the one before.
@@ -200,10 +199,16 @@ impl Body {
         };
         let low = edge(&self.outline[2 * axis], f32::min, f32::INFINITY) * scale as f32;
         let high = edge(&self.outline[2 * axis + 1], f32::max, f32::NEG_INFINITY) * scale as f32;
-        let end = i64::from(start) + length as i64 + high.round() as i64;
-        let start = i64::from(start) + low.round() as i64;
-        let start = if self.cut[2 * axis] { 0 } else { start.max(0) };
-        let end = if self.cut[2 * axis + 1] { limit as i64 } else { end.min(limit as i64) };
+        let (first, last) = (i64::from(start), i64::from(start) + length as i64);
+        let (mut start, mut end) = (first + low.round() as i64, last + high.round() as i64);
+        // What the picture cut still reaches its edge.
+        if self.cut[2 * axis] {
+            start = start.min(first);
+        }
+        if self.cut[2 * axis + 1] {
+            end = end.max(last);
+        }
+        let (start, end) = (start.max(0), end.min(limit as i64));
         (end > start).then_some((start as i32, (end - start) as usize))
     }
 

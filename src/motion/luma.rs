@@ -91,9 +91,10 @@ vectorised! {
 vectorised! {
     /// Sums divided by how many they are of.
     fn mean(sums: &[u32], out: &mut [u8], count: u32) {
-        let share = 1.0 / count as f32;
+        // A sum is at most 255 times `count`.
+        let share = (1 << 23) / count;
         for (out, sum) in out.iter_mut().zip(sums) {
-            *out = (*sum as f32 * share + 0.5) as u8;
+            *out = ((*sum * share + (1 << 22)) >> 23) as u8;
         }
     }
 }

@@ -248,7 +248,7 @@ fn read_record(v: &Value) -> Record {
         Nothing => None,
         n => Some(n.int() as u64),
     };
-    Record { frame, pts, duration: None, persons: Persons { width, height, age: 0, persons } }
+    Record { frame, pts, duration: None, persons: Persons { width, height, age: 0, moved: false, persons } }
 }
 
 /// What the format keeps of a record.

@@ -150,7 +150,7 @@ fn measure(
 
 /// Attaches people to a buffer as the element does.
 fn attach(persons: Vec<Person>) {
-    let persons = Persons { width: WIDTH as u32, height: HEIGHT as u32, age: 0, persons };
+    let persons = Persons { width: WIDTH as u32, height: HEIGHT as u32, age: 0, moved: false, persons };
     let mut buffer = gst::Buffer::new();
     if let Some(buffer) = buffer.get_mut() {
         meta::attach_structure(buffer, &persons.into_structure());

@@ -17,5 +17,5 @@ pub fn people() -> Persons {
         let iuv = IuvMap::new(width, height, pixels.collect()).expect("three bytes for each pixel");
         Person { id, score: 1.0 / (id + 1) as f32, x: 3 - id as i32, y: 5, iuv }
     };
-    Persons { width: 32, height: 24, age: 1, persons: vec![person(0, 9, 11), person(7, 16, 8)] }
+    Persons { width: 32, height: 24, age: 1, moved: false, persons: vec![person(0, 9, 11), person(7, 16, 8)] }
 }

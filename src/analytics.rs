@@ -162,7 +162,7 @@ mod tests {
             let iuv = IuvMap::new(2, 1, vec![0, 0, 0, 9, 200, 100]).unwrap();
             Person { id, score: 0.75, x: 10, y: 20, iuv }
         };
-        Persons { width: 100, height: 50, age: 0, persons: ids.iter().map(person).collect() }
+        Persons { width: 100, height: 50, age: 0, moved: false, persons: ids.iter().map(person).collect() }
     }
 
     /// Ids of the tracking entries that the detections relate to.

@@ -44,6 +44,7 @@ pub mod kernels;
 mod layers;
 #[cfg(feature = "gstreamer")]
 pub mod meta;
+pub mod motion;
 #[cfg(feature = "gstreamer")]
 pub mod overlay;
 pub mod packet;

@@ -8,6 +8,7 @@
 //! | `version` | uint | 1; a reader skips versions it does not know |
 //! | `width`, `height` | uint | size in pixels of the frame that the boxes refer to |
 //! | `age` | uint | frames since the inference that found these people; 0 = found in this very frame |
+//! | `moved` | boolean | true: boxes and maps were moved with the picture since then; absent where they are as they were found |
 //! | `persons` | array of structures | one per person, best score first |
 //!
 //! and of each person (structure name `person`):
@@ -71,7 +72,7 @@ impl Persons {
 
     fn mapped(&self, map: &Mapping, width: u32, height: u32) -> Self {
         let persons = self.persons.iter().filter_map(|p| map.person(p, width, height)).collect();
-        Self { width, height, age: self.age, persons }
+        Self { width, height, age: self.age, moved: self.moved, persons }
     }
 
     /// The structure that [`attach_structure`] puts on buffers.
@@ -98,6 +99,7 @@ impl Persons {
             .field("width", self.width)
             .field("height", self.height)
             .field("age", self.age)
+            .field_if("moved", true, self.moved)
             .field("persons", gst::Array::from_values(persons))
             .build()
     }
@@ -114,6 +116,7 @@ impl Persons {
             width: number("width")?,
             height: number("height")?,
             age: number("age")?,
+            moved: structure.get("moved").unwrap_or(false),
             persons: persons.iter().filter_map(|v| read_person(v.get::<&gst::StructureRef>().ok()?)).collect(),
         })
     }
@@ -235,6 +238,7 @@ pub fn read(buffer: &gst::BufferRef) -> Option<Persons> {
 pub struct Shown<'a> {
     meta: gst::MetaRef<'a, gst::meta::CustomMeta>,
     count: usize,
+    age: u32,
     way: Way,
 }
 
@@ -251,6 +255,11 @@ impl Shown<'_> {
     /// How many people there are, those included whose fields make no sense.
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// Frames since the inference that found them.
+    pub fn age(&self) -> u32 {
+        self.age
     }
 
     /// The people with copies of their maps, in pixels of what is shown.
@@ -275,7 +284,7 @@ pub fn shown(buffer: &gst::BufferRef, (width, height): (u32, u32)) -> Option<Sho
         return None;
     }
     let found = (number("width")?, number("height")?);
-    number("age")?;
+    let age = number("age")?;
     let count = structure.get::<gst::ArrayRef>("persons").ok()?.len();
     // The caps tell the size of what is shown, this meta that of the frame in memory.
     let whole = buffer.meta::<gst_video::VideoMeta>().map_or((width, height), |meta| (meta.width(), meta.height()));
@@ -290,7 +299,7 @@ pub fn shown(buffer: &gst::BufferRef, (width, height): (u32, u32)) -> Option<Sho
     {
         return None;
     }
-    Some(Shown { meta, count, way })
+    Some(Shown { meta, count, age, way })
 }
 
 /// [`shown`] with the maps.
@@ -493,7 +502,7 @@ mod tests {
     fn persons() -> Persons {
         let iuv = IuvMap::new(2, 1, vec![3, 10, 20, 9, 200, 100]).unwrap();
         let person = Person { id: 7, score: 0.75, x: 10, y: 20, iuv };
-        Persons { width: 100, height: 50, age: 2, persons: vec![person] }
+        Persons { width: 100, height: 50, age: 2, moved: false, persons: vec![person] }
     }
 
     fn buffer() -> gst::Buffer {

@@ -141,6 +141,8 @@ pub struct Persons {
     pub height: u32,
     /// Frames since the inference that found them; 0 = found in this very frame.
     pub age: u32,
+    /// They were moved with the picture since that inference, see [`motion`](crate::motion).
+    pub moved: bool,
     /// Best score first.
     pub persons: Vec<Person>,
 }

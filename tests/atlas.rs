@@ -42,7 +42,7 @@ fn frame(n: u64, person: Person) -> gst::Buffer {
     let mut buffer = gst::Buffer::from_slice(vec![40u8; SIZE * SIZE * 3]);
     let b = buffer.get_mut().unwrap();
     b.set_pts(gst::ClockTime::from_mseconds(40 * n));
-    meta::attach(b, &Persons { width: SIZE as u32, height: SIZE as u32, age: 0, persons: vec![person] });
+    meta::attach(b, &Persons { width: SIZE as u32, height: SIZE as u32, age: 0, moved: false, persons: vec![person] });
     buffer
 }
 

@@ -654,6 +654,56 @@ fn after_a_cut_nothing_of_the_scene_before_is_left() {
     assert_eq!(ids.len(), count, "numbers of two scenes are the same");
 }
 
+/// A frame and the same picture some pixels farther right.
+fn panned() -> (gst::Caps, [gst::Buffer; 2]) {
+    let (w, h, rgb) = tiny_picture();
+    let row = |y: usize| &rgb[y * w * 3..][..w * 3];
+    let panned =
+        (0..h).flat_map(|y| (0..w).flat_map(move |x| (0..3).map(move |k| row(y)[x.saturating_sub(4) * 3 + k])));
+    let panned: Vec<u8> = panned.collect();
+    (caps("RGB", w, h), [frame("RGB", w, h, &rgb), frame("RGB", w, h, &panned)])
+}
+
+#[test]
+fn results_follow_the_picture_unless_told_not_to() {
+    let (caps, [first, second]) = panned();
+    for follow in [true, false] {
+        let element = element();
+        element.set_property("interval", 3u32);
+        element.set_property("follow", follow);
+        let mut h = harness(&element);
+        let [found, between] = [&first, &second].map(|buffer| run(&mut h, &caps, buffer.clone()));
+        assert!(!found.moved && !found.persons.is_empty());
+        assert_eq!((between.moved, between.age), (follow, 1));
+        if !follow {
+            assert_eq!(between.persons, found.persons);
+            continue;
+        }
+        // Those whom an edge of the picture cuts on both sides cannot go anywhere.
+        let free = found.persons.iter().filter(|p| p.x > 2 && p.x + (p.width() as i32) < found.width as i32 - 8);
+        let moves: Vec<_> = free.map(|p| between.persons.iter().find(|q| q.id == p.id).unwrap().x - p.x).collect();
+        assert!(!moves.is_empty() && moves.iter().all(|dx| (2..=6).contains(dx)), "{moves:?}");
+        // Two frames later the network looks again.
+        run(&mut h, &caps, second.clone());
+        assert!(!run(&mut h, &caps, second.clone()).moved);
+    }
+}
+
+#[test]
+fn results_that_are_too_old_are_not_attached() {
+    let (caps, buffer) = tiny_frame("RGB");
+    let element = element();
+    element.set_property("interval", 5u32);
+    element.set_property("max-age", 2u32);
+    let mut h = harness(&element);
+    h.set_src_caps(caps);
+    let mut age = || {
+        h.push(buffer.copy()).unwrap();
+        meta::read(&h.pull().unwrap()).map(|persons| persons.age)
+    };
+    assert_eq!([(); 6].map(|()| age()), [Some(0), Some(1), Some(2), None, None, Some(0)]);
+}
+
 #[test]
 fn a_cut_is_analysed_at_once_whatever_the_interval() {
     let (caps, a, b) = two_scenes();

@@ -26,7 +26,7 @@ fn people(frame: u64) -> Persons {
         3 => vec![],
         n => vec![person(n as u32, n as i32 - 2, 16), person(9, 20, 11)],
     };
-    Persons { width: 64, height: 48, age: (frame % 2) as u32, persons }
+    Persons { width: 64, height: 48, age: (frame % 2) as u32, moved: false, persons }
 }
 
 fn buffer(frame: u64) -> gst::Buffer {

@@ -52,7 +52,7 @@ fn people(w: usize, h: usize) -> Persons {
         Person { id, score: 0.75, x, y, iuv: IuvMap::new(map_w, map_h, data).unwrap() }
     };
     let persons = vec![person(1, -2, 1), person(2, w as i32 / 3, h as i32 / 2)];
-    Persons { width: w as u32, height: h as u32, age: 0, persons }
+    Persons { width: w as u32, height: h as u32, age: 0, moved: false, persons }
 }
 
 fn with_people(mut buffer: gst::Buffer, persons: &Persons) -> gst::Buffer {
@@ -118,7 +118,7 @@ fn every_format_is_the_same_drawing_to_videoconvert() {
     // Parts in squares of 16 pixels, so that chroma loses little.
     let map = (0..64 * 64).flat_map(|i| [(i % 64 / 16 + i / 1024 * 4 + 1) as u8, 0, 0]).collect();
     let person = Person { id: 1, score: 0.8, x: 32, y: 16, iuv: IuvMap::new(64, 64, map).unwrap() };
-    let persons = Persons { width: w as u32, height: h as u32, age: 0, persons: vec![person] };
+    let persons = Persons { width: w as u32, height: h as u32, age: 0, moved: false, persons: vec![person] };
     for properties in ["opacity=0.6", "canvas=black opacity=1", "effect=pixelate parts=1-8", "effect=blur parts=6,7"] {
         let shown = |format: &str| {
             let caps = caps(format, w, h);
@@ -193,7 +193,7 @@ fn properties_can_be_controlled_and_set_while_playing() {
     let own = |p: &&gst::glib::ParamSpec| p.owner_type() == element.type_();
     let properties = element.list_properties();
     let names: Vec<&str> = properties.iter().filter(own).map(|p| p.name()).collect();
-    assert_eq!(names.len(), 15, "{names:?}");
+    assert_eq!(names.len(), 16, "{names:?}");
     for name in names {
         let flags = element.find_property(name).unwrap().flags();
         let is_string = matches!(name, "custom-palette" | "parts" | "texture");
@@ -729,4 +729,35 @@ fn effects_hide_parts_in_every_format() {
             assert!(out != bytes(&buffer), "{format} {nick}");
         }
     }
+}
+
+#[test]
+fn effects_reach_farther_the_older_a_result_is_and_those_too_old_count_as_none() {
+    let (w, h) = (64, 48);
+    let caps = caps("RGB", w, h);
+    let buffer = frame("RGB", w, h, &picture(w, h));
+    let run_aged = |properties: &str, age, moved| {
+        let old = Persons { age, moved, ..people(w, h) };
+        bytes(&run(&mut harness(&overlay(properties)), &caps, with_people(buffer.copy(), &old)))
+    };
+    let filled = |margin| {
+        let hiding = Some(Hiding { method: Method::Fill([0xff, 0, 0, 0]), size: 0.25, margin });
+        let style = Style { hiding, parts: "3".parse().unwrap(), ..Style::default() };
+        drawn(&caps, &buffer, &people(w, h).persons, &style)
+    };
+    let fill = "effect=fill effect-margin=0.2 parts=3";
+    let count = |bytes: &[u8]| bytes.iter().filter(|&&b| b == 0).count();
+    assert!(run_aged(fill, 0, false) == filled(0.2));
+    assert!(run_aged(fill, 5, true) == filled(0.2 + 5.0 * 0.02));
+    assert!(run_aged(fill, 5, false) == filled(0.2 + 5.0 * 0.06));
+    assert!(run_aged(fill, u32::MAX, false) == filled(1.0));
+    let [fresh, moved, held] =
+        [(0, false), (5, true), (5, false)].map(|(age, moved)| count(&run_aged(fill, age, moved)));
+    assert!(fresh <= moved && moved < held, "{fresh} {moved} {held}");
+
+    let limited = format!("{fill} max-age=5 without-meta=hide");
+    assert!(run_aged(&limited, 5, false) == filled(0.2 + 5.0 * 0.06));
+    assert!(run_aged(&limited, 6, false).iter().all(|&b| b == 0), "the whole picture is hidden");
+    assert!(run_aged("max-age=5", 5, true) != bytes(&buffer));
+    assert!(run_aged("max-age=5", 6, true) == bytes(&buffer), "nothing is drawn");
 }

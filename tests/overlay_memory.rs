@@ -40,7 +40,7 @@ fn maps_are_copied_only_to_be_drawn() {
     let iuv = IuvMap::new(side, side, vec![3; map]).unwrap();
     let persons = vec![Person { id: 1, score: 0.9, x: 0, y: 0, iuv }];
     let mut buffer = frame("RGB", w, h, &vec![100; w * h * 3]);
-    let found = Persons { width: w as u32, height: h as u32, age: 0, persons };
+    let found = Persons { width: w as u32, height: h as u32, age: 0, moved: false, persons };
     meta::attach(buffer.make_mut(), &found);
     let element = gst::ElementFactory::make("densepose-overlay").build().unwrap();
     let mut harness = Harness::with_element(&element, Some("sink"), Some("src"));

@@ -24,7 +24,7 @@ fn people(n: u32) -> Persons {
     let data = (0..30 * 20).flat_map(|i| if i / 9 % 25 == 0 { [0; 3] } else { pixel(i + n * 25 * 9) }).collect();
     let person = Person { id: n, score: 0.5, x: n as i32 - 3, y: 7, iuv: IuvMap::new(30, 20, data).unwrap() };
     let persons = if n % 5 == 4 { vec![] } else { vec![person] };
-    Persons { width: WIDTH as u32, height: HEIGHT as u32, age: n % 3, persons }
+    Persons { width: WIDTH as u32, height: HEIGHT as u32, age: n % 3, moved: false, persons }
 }
 
 /// Frame `n` in I420, its number to be read from its brightness.

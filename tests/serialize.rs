@@ -18,7 +18,7 @@ const STEP: u64 = 40_000_000;
 fn people(ids: &[u32]) -> Persons {
     let map = |seed: usize| IuvMap::new(4, 3, (0..36).map(|i| ((i + seed) % 25) as u8).collect()).unwrap();
     let persons = ids.iter().map(|&id| Person { id, score: 0.5, x: -1, y: 2, iuv: map(id as usize) }).collect();
-    Persons { width: 64, height: 48, age: 0, persons }
+    Persons { width: 64, height: 48, age: 0, moved: false, persons }
 }
 
 /// Frame `n` with these people, or one that nobody analysed.

@@ -151,7 +151,7 @@ mod tests {
     }
 
     fn frame(persons: Vec<Person>) -> Persons {
-        Persons { width: 40, height: 20, age: 0, persons }
+        Persons { width: 40, height: 20, age: 0, moved: false, persons }
     }
 
     fn people(directory: &Path, most: usize) -> People {

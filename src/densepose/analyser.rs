@@ -99,6 +99,7 @@ impl Analyser {
         self.estimator.set_options(task.options);
         let persons = self.estimator.follow(&image, &mut self.tracker).map_err(|e| Trouble::Failed(e.to_string()))?;
         self.last = Some(*task);
-        Ok(Persons { width: image.width() as u32, height: image.height() as u32, age: 0, persons })
+        let (width, height) = (image.width() as u32, image.height() as u32);
+        Ok(Persons { width, height, persons, ..Persons::default() })
     }
 }

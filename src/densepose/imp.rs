@@ -12,8 +12,10 @@ use super::Mode;
 use super::analyser::{Analyser, Answer, PAUSE, Task, Trouble};
 use super::settings::Settings;
 use crate::estimator::{Estimator, Model};
+use crate::image::Image;
 use crate::lock;
 use crate::meta;
+use crate::motion::Follower;
 use crate::passthrough;
 use crate::properties;
 use crate::scene::Scene;
@@ -29,7 +31,7 @@ const STALE: gst::ClockTime = gst::ClockTime::from_seconds(1);
 
 /// A frame of its own, so that the stream's buffers are free for others.
 type Job = (gst::Buffer, gst_video::VideoInfo, Task);
-type Worker = schedule::Worker<Job, Answer>;
+type Worker = schedule::Worker<Job, (Answer, gst::Buffer)>;
 
 /// What the streaming thread works with; locked while a frame is processed, so no other thread may wait for it.
 #[derive(Default)]
@@ -46,6 +48,8 @@ struct Stream {
     time: Option<gst::ClockTime>,
     threads: u32,
     last: Option<Last>,
+    /// Moves the last result to frames without one of their own.
+    follower: Follower,
     /// The last frame that an analysis was begun of.
     begun: Option<Begun>,
     /// Frames that cannot be read are reported once per caps, not once per frame.
@@ -264,23 +268,61 @@ impl BaseTransformImpl for DensePose {
         let number = stream.number;
         stream.number += 1;
         let worker = lock(&self.worker).clone();
-        if let Some(answer) = worker.as_ref().and_then(|worker| worker.fetch()) {
-            self.take(stream, answer)?;
+        if let Some((answer, analysed)) = worker.as_ref().and_then(|worker| worker.fetch()) {
+            self.take(stream, answer, &analysed, settings.follow)?;
         }
         let since = stream.begun.map(|begun| number - begun.number);
         if paused || since.is_none_or(|frames| frames >= u64::from(settings.interval)) {
             let options = settings.options(stream.threads);
             let task = Task { number, scene: stream.scenes, time, options, smoothing: settings.smoothing };
-            self.begin(stream, worker.as_deref(), buffer, task, paused)?;
+            self.begin(stream, &settings, worker.as_deref(), buffer, task, paused)?;
         }
-        if let Some(last) = &mut stream.last {
-            let age = u32::try_from(number - last.number).unwrap_or(u32::MAX);
-            last.structure.set("age", age);
-            meta::attach_structure(buffer, &last.structure);
-        }
-        let reused = stream.last.as_ref().is_some_and(|last| last.number != number);
-        self.note_frame(&settings, reused, time);
+        let attached = stream.attach(buffer, number, &settings);
+        self.note_frame(&settings, attached, time);
         Ok(gst::FlowSuccess::Ok)
+    }
+}
+
+/// What `look` sees of a frame; `None` for a frame that cannot be read.
+fn with_image<T>(
+    buffer: &gst::BufferRef,
+    info: Option<&gst_video::VideoInfo>,
+    look: impl FnOnce(&Image) -> T,
+) -> Option<T> {
+    let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info?).ok()?;
+    Some(look(&video::image(&frame).ok()?))
+}
+
+/// What a frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attached {
+    Nothing,
+    ItsOwn,
+    /// The result of an earlier frame, as it was then.
+    Held,
+    /// The result of an earlier frame, moved along with the picture.
+    Moved,
+}
+
+impl Stream {
+    /// Gives frame `number` the newest result, moved to it if it is of an earlier frame.
+    fn attach(&mut self, buffer: &mut gst::BufferRef, number: u64, settings: &Settings) -> Attached {
+        let Some(last) = &mut self.last else { return Attached::Nothing };
+        let age = u32::try_from(number - last.number).unwrap_or(u32::MAX);
+        if settings.max_age > 0 && age > settings.max_age {
+            return Attached::Nothing;
+        }
+        let mut attached = if age == 0 { Attached::ItsOwn } else { Attached::Held };
+        if age > 0 && settings.follow {
+            let follower = &mut self.follower;
+            if let Some(moved) = with_image(buffer, self.info.as_ref(), |image| follower.moved(image)).flatten() {
+                last.structure = moved.into_structure();
+                attached = Attached::Moved;
+            }
+        }
+        last.structure.set("age", age);
+        meta::attach_structure(buffer, &last.structure);
+        attached
     }
 }
 
@@ -331,6 +373,7 @@ impl DensePose {
         stream.scenes += 1;
         stream.last = None;
         stream.begun = None;
+        stream.follower.restart();
         if let Some(worker) = &*lock(&self.worker) {
             worker.recall();
         }
@@ -374,7 +417,10 @@ impl DensePose {
             if worker.is_none() {
                 gst::info!(CAT, imp = self, "frames do not wait for the network");
                 let analyser = analyser.clone();
-                let work = move |(buffer, info, task): Job| lock(&analyser).analyse(&buffer, &info, task);
+                let work = move |(buffer, info, task): Job| {
+                    let answer = lock(&analyser).analyse(&buffer, &info, task);
+                    (answer, buffer)
+                };
                 *worker = Some(Arc::new(Worker::start("densepose", work)?));
             }
         }
@@ -390,10 +436,8 @@ impl DensePose {
         let Some(info) = &stream.info else { return false };
         let jumped = time.zip(stream.time).is_some_and(|(now, last)| now < last);
         let paused = time.zip(stream.time).is_some_and(|(now, last)| now >= last + PAUSE);
-        let frame = VideoFrameRef::from_buffer_ref_readable(buffer, info).ok();
-        let image = frame.as_ref().and_then(|frame| video::image(frame).ok());
         let gap = buffer.flags().contains(gst::BufferFlags::DISCONT);
-        let cut = image.is_some_and(|image| stream.scene.changed(&image, gap));
+        let cut = with_image(buffer, Some(info), |image| stream.scene.changed(image, gap)).unwrap_or(false);
         if jumped || cut {
             gst::debug!(CAT, imp = self, "another scene at {}", time.display());
             self.cut(stream);
@@ -406,6 +450,7 @@ impl DensePose {
     fn begin(
         &self,
         stream: &mut Stream,
+        settings: &Settings,
         worker: Option<&Worker>,
         buffer: &gst::BufferRef,
         task: Task,
@@ -429,17 +474,31 @@ impl DensePose {
         }
         let answer = lock(analyser).analyse(buffer, info, task);
         stream.begun = Some(begun);
-        self.take(stream, answer)
+        self.take(stream, answer, buffer, settings.follow)
     }
 
-    /// Takes over what became of a frame, unless it belongs to a scene that is over.
-    fn take(&self, stream: &mut Stream, answer: Answer) -> Result<(), gst::FlowError> {
+    /// Takes over what became of the frame `analysed`, unless it belongs to a scene that is over.
+    fn take(
+        &self,
+        stream: &mut Stream,
+        answer: Answer,
+        analysed: &gst::BufferRef,
+        follow: bool,
+    ) -> Result<(), gst::FlowError> {
         let Answer { task, outcome, took } = answer;
         match outcome {
             Ok(persons) => {
                 gst::log!(CAT, imp = self, "{} persons in {took:?}", persons.persons.len());
                 self.note_inference(took, persons.persons.len());
                 if task.scene == stream.scenes {
+                    stream.follower.restart();
+                    if follow {
+                        let follower = &mut stream.follower;
+                        // Without a picture nothing is moved.
+                        let _ = with_image(analysed, stream.info.as_ref(), |image| {
+                            follower.analysed(image, persons.clone());
+                        });
+                    }
                     stream.last = Some(Last { structure: persons.into_structure(), number: task.number });
                 }
                 Ok(())
@@ -465,9 +524,9 @@ impl DensePose {
     fn drain(&self) {
         let Some(worker) = lock(&self.worker).clone() else { return };
         worker.wait();
-        if let Some(answer) = worker.fetch() {
+        if let Some((answer, analysed)) = worker.fetch() {
             // The stream is over: an error stops nothing any more, but is told.
-            let _ = self.take(&mut lock(&self.stream), answer);
+            let _ = self.take(&mut lock(&self.stream), answer, &analysed, false);
         }
     }
 
@@ -491,10 +550,11 @@ impl DensePose {
     }
 
     /// Counts a frame, and posts the stats where they are wanted.
-    fn note_frame(&self, settings: &Settings, reused: bool, time: Option<gst::ClockTime>) {
+    fn note_frame(&self, settings: &Settings, attached: Attached, time: Option<gst::ClockTime>) {
         let mut report = lock(&self.report);
         report.stats.frame(Instant::now());
-        report.stats.reused += u64::from(reused);
+        report.stats.reused += u64::from(matches!(attached, Attached::Held | Attached::Moved));
+        report.stats.moved += u64::from(attached == Attached::Moved);
         if settings.stats_interval == 0 {
             return;
         }

@@ -15,6 +15,8 @@ const DEFAULT_MAX_PERSONS: u32 = 20;
 const DEFAULT_INTERVAL: u32 = 1;
 const DEFAULT_THREADS: u32 = 0;
 const DEFAULT_SMOOTHING: f64 = 0.5;
+const DEFAULT_FOLLOW: bool = true;
+const DEFAULT_MAX_AGE: u32 = 0;
 
 /// What the user has set.
 #[derive(Clone, Debug)]
@@ -27,6 +29,9 @@ pub struct Settings {
     pub interval: u32,
     pub threads: u32,
     pub smoothing: f64,
+    pub follow: bool,
+    /// In frames; 0 = no limit.
+    pub max_age: u32,
     pub backend: Backend,
     pub execution_providers: Option<String>,
     /// Nanoseconds between messages; 0 = none.
@@ -44,6 +49,8 @@ impl Default for Settings {
             interval: DEFAULT_INTERVAL,
             threads: DEFAULT_THREADS,
             smoothing: DEFAULT_SMOOTHING,
+            follow: DEFAULT_FOLLOW,
+            max_age: DEFAULT_MAX_AGE,
             backend: Backend::default(),
             execution_providers: None,
             stats_interval: 0,
@@ -86,6 +93,8 @@ impl Settings {
             "mode" => self.mode = value.get().unwrap_or_default(),
             "interval" => self.interval = value.get().unwrap_or(DEFAULT_INTERVAL),
             "smoothing" => self.smoothing = value.get().unwrap_or(DEFAULT_SMOOTHING),
+            "follow" => self.follow = value.get().unwrap_or(DEFAULT_FOLLOW),
+            "max-age" => self.max_age = value.get().unwrap_or(DEFAULT_MAX_AGE),
             "threads" => self.threads = value.get().unwrap_or(DEFAULT_THREADS),
             "backend" => self.backend = value.get().unwrap_or_default(),
             "execution-providers" => self.execution_providers = value.get().unwrap_or_default(),
@@ -105,6 +114,8 @@ impl Settings {
             "mode" => self.mode.to_value(),
             "interval" => self.interval.to_value(),
             "smoothing" => self.smoothing.to_value(),
+            "follow" => self.follow.to_value(),
+            "max-age" => self.max_age.to_value(),
             "threads" => self.threads.to_value(),
             "backend" => self.backend.to_value(),
             "execution-providers" => self.execution_providers.to_value(),
@@ -154,7 +165,10 @@ impl Settings {
                 .build(),
             glib::ParamSpecUInt::builder("interval")
                 .nick("Interval")
-                .blurb("Run the network on every Nth frame; frames between carry the last result and its age")
+                .blurb(
+                    "Run the network on every Nth frame; frames between carry the last result, moved with the picture \
+                     unless follow is off, and its age",
+                )
                 .minimum(1)
                 .default_value(DEFAULT_INTERVAL)
                 .mutable_playing()
@@ -175,6 +189,21 @@ impl Settings {
                 .minimum(0.0)
                 .maximum(0.9)
                 .default_value(DEFAULT_SMOOTHING)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecBoolean::builder("follow")
+                .nick("Follow")
+                .blurb(
+                    "Move the last result with the picture where a frame has none of its own; off = boxes and maps stand \
+                     still",
+                )
+                .default_value(DEFAULT_FOLLOW)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecUInt::builder("max-age")
+                .nick("Max age")
+                .blurb("Frames after which a result is not attached any more; 0 = no limit")
+                .default_value(DEFAULT_MAX_AGE)
                 .mutable_playing()
                 .build(),
             glib::ParamSpecEnum::builder::<Backend>("backend")

@@ -10,7 +10,8 @@ use gst_video::VideoFrameRef;
 use gst_video::subclass::prelude::*;
 
 use super::settings::{
-    self, DEFAULT_EFFECT_MARGIN, DEFAULT_EFFECT_SIZE, DEFAULT_FILL_COLOR, DEFAULT_OPACITY, Resource, Settings,
+    self, DEFAULT_EFFECT_MARGIN, DEFAULT_EFFECT_SIZE, DEFAULT_FILL_COLOR, DEFAULT_MAX_AGE, DEFAULT_OPACITY, Resource,
+    Settings,
 };
 use super::{Canvas, Effect, Palette, Preset, Style, WithoutMeta};
 use crate::lock;
@@ -128,7 +129,10 @@ impl ObjectImpl for DensePoseOverlay {
                     .build(),
                 glib::ParamSpecDouble::builder("effect-margin")
                     .nick("Effect margin")
-                    .blurb("How far blur, pixelate and fill reach beyond the parts, as a share of their size")
+                    .blurb(
+                        "How far blur, pixelate and fill reach beyond the parts, as a share of their size; more for \
+                         each frame that the result is old",
+                    )
                     .minimum(0.0)
                     .maximum(1.0)
                     .default_value(DEFAULT_EFFECT_MARGIN)
@@ -150,6 +154,13 @@ impl ObjectImpl for DensePoseOverlay {
                 glib::ParamSpecEnum::builder::<WithoutMeta>("without-meta")
                     .nick("Without metadata")
                     .blurb("What becomes of frames in which nobody looked for people, or whose metadata was lost")
+                    .controllable()
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("max-age")
+                    .nick("Max age")
+                    .blurb("Frames after which a result is not drawn any more and without-meta decides; 0 = no limit")
+                    .default_value(DEFAULT_MAX_AGE)
                     .controllable()
                     .mutable_playing()
                     .build(),
@@ -184,6 +195,7 @@ impl ObjectImpl for DensePoseOverlay {
             "effect-size" => settings.effect_size = value.get().unwrap_or(DEFAULT_EFFECT_SIZE),
             "effect-margin" => settings.effect_margin = value.get().unwrap_or(DEFAULT_EFFECT_MARGIN),
             "fill-color" => settings.fill_color = value.get().unwrap_or(DEFAULT_FILL_COLOR),
+            "max-age" => settings.max_age = value.get().unwrap_or(DEFAULT_MAX_AGE),
             "without-meta" => settings.without_meta = value.get().unwrap_or_default(),
             name => gst::error!(CAT, imp = self, "no such property: {name}"),
         }
@@ -211,6 +223,7 @@ impl ObjectImpl for DensePoseOverlay {
             "effect-margin" => settings.effect_margin.to_value(),
             "fill-color" => settings.fill_color.to_value(),
             "texture" => settings.texture.text.to_value(),
+            "max-age" => settings.max_age.to_value(),
             "without-meta" => settings.without_meta.to_value(),
             _ => pspec.default_value().clone(),
         }
@@ -314,12 +327,13 @@ impl BaseTransformImpl for DensePoseOverlay {
         {
             let _ = self.obj().sync_values(time);
         }
-        let (style, without_meta) = {
+        let (style, settings) = {
             let settings = lock(&self.settings);
-            (settings.style(), settings.without_meta)
+            (settings.style(), settings.clone())
         };
+        let without_meta = settings.without_meta;
         let size = lock(&self.stream).info.as_ref().map_or((0, 0), |info| (info.width(), info.height()));
-        let shown = meta::shown(buffer, size);
+        let shown = meta::shown(buffer, size).filter(|shown| !settings.is_stale(shown.age()));
         let unknown = shown.is_none() && without_meta != WithoutMeta::Pass;
         // The base class copies frames that others hold, too, so that they may be drawn on, and maps are copied to be
         // drawn: not if nothing will be.
@@ -360,7 +374,7 @@ impl BaseTransformImpl for DensePoseOverlay {
 
 /// Why a frame may carry no metadata, and what to do about it.
 const LOST: &str = "put densepose before this element, and elements that crop, flip, mix or change the shape of the \
-                    picture before densepose or behind this one";
+                    picture before densepose or behind this one; results older than max-age count as none";
 
 impl DensePoseOverlay {
     fn warn_unknown(&self, without_meta: WithoutMeta) {
@@ -392,7 +406,7 @@ impl VideoFilterImpl for DensePoseOverlay {
         &self,
         frame: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let (style, texture, without_meta) = {
+        let (mut style, texture, without_meta) = {
             let settings = lock(&self.settings);
             (settings.style(), settings.texture.value.clone(), settings.without_meta)
         };
@@ -401,6 +415,9 @@ impl VideoFilterImpl for DensePoseOverlay {
             Ok(image) => image,
             Err(e) => return self.undrawable(&e.to_string(), style.hiding.is_some()),
         };
+        if let (Some(found), Some(hiding)) = (&found, &mut style.hiding) {
+            settings::widen(hiding, found);
+        }
         let mut renderer = lock(&self.renderer);
         renderer.set_texture(texture);
         match (found, &style.hiding) {

@@ -5,12 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Canvas, Effect, Palette, Preset, Style, WithoutMeta};
+use crate::person::Persons;
 use crate::render;
 
 pub const DEFAULT_OPACITY: f64 = 0.7;
 pub const DEFAULT_EFFECT_SIZE: f64 = 0.25;
 pub const DEFAULT_EFFECT_MARGIN: f64 = 0.1;
 pub const DEFAULT_FILL_COLOR: u32 = 0xff00_0000;
+pub const DEFAULT_MAX_AGE: u32 = 0;
+
+/// What the margin of effects grows by for each frame since the inference, as a share like the margin itself: where
+/// results were moved with the picture, and where they stood still.
+const MARGIN_GROWTH_MOVED: f64 = 0.02;
+const MARGIN_GROWTH_HELD: f64 = 0.06;
 
 /// Most bytes of a palette's file, and of an atlas'.
 const MAX_PALETTE_FILE: u64 = 1 << 16;
@@ -34,6 +41,8 @@ pub struct Settings {
     pub fill_color: u32,
     pub texture: Resource<Arc<render::Texture>>,
     pub without_meta: WithoutMeta,
+    /// Frames after which a result counts as none; 0 = never.
+    pub max_age: u32,
     /// Whether resources are to be read as soon as they are set.
     pub started: bool,
 }
@@ -77,12 +86,24 @@ impl Default for Settings {
             fill_color: DEFAULT_FILL_COLOR,
             texture: Resource::default(),
             without_meta: WithoutMeta::default(),
+            max_age: DEFAULT_MAX_AGE,
             started: false,
         }
     }
 }
 
+/// Hides the more around people the older their result is.
+pub fn widen(hiding: &mut render::Hiding, found: &Persons) {
+    let growth = if found.moved { MARGIN_GROWTH_MOVED } else { MARGIN_GROWTH_HELD };
+    hiding.margin = (hiding.margin + f64::from(found.age) * growth).min(1.0);
+}
+
 impl Settings {
+    /// Whether a result of this age is too old to be drawn.
+    pub fn is_stale(&self, age: u32) -> bool {
+        self.max_age > 0 && age > self.max_age
+    }
+
     /// How people are to look.
     pub fn style(&self) -> render::Style {
         let palette = match self.palette {

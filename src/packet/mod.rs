@@ -213,7 +213,7 @@ pub fn decode(packet: &[u8]) -> Result<Persons, PacketError> {
     if !stream.fill_buf().map_err(damaged)?.is_empty() || !stream.into_inner().into_inner().is_empty() {
         return Err(PacketError::Maps("more bytes than the boxes have pixels".into()));
     }
-    Ok(Persons { width, height, age, persons })
+    Ok(Persons { width, height, age, moved: false, persons })
 }
 
 /// A person without their map.

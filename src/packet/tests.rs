@@ -15,12 +15,12 @@ fn people() -> Persons {
         Person { id, score: 1.0 / (id as f32 + 1.0), x, y: -3, iuv }
     };
     let persons = vec![person(1, -7, 61, 83), person(u32::MAX, 400, 30, 12), person(3, 0, 0, 5), person(4, 1, 1, 1)];
-    Persons { width: 640, height: 360, age: 2, persons }
+    Persons { width: 640, height: 360, age: 2, moved: false, persons }
 }
 
 #[test]
 fn what_is_written_is_read() {
-    let nobody = Persons { width: 1, height: u32::MAX, age: u32::MAX, persons: vec![] };
+    let nobody = Persons { width: 1, height: u32::MAX, age: u32::MAX, moved: false, persons: vec![] };
     for persons in [people(), nobody, Persons::default()] {
         assert!(decode(&encode(&persons)) == Ok(persons));
     }
@@ -76,7 +76,7 @@ fn what_cannot_be_read_back_is_not_written() {
     let iuv = IuvMap::new(3, 1, vec![PARTS + 1, 1, 2, 0, 3, 4, PARTS, 5, 6]).unwrap();
     let person = Person { id: 1, score: f32::NAN, x: 0, y: 0, iuv };
     let large = Person { iuv: IuvMap::background(1 << 14, 1 << 12), ..person.clone() };
-    let persons = Persons { width: 640, height: 360, age: 0, persons: vec![person.clone(), large] };
+    let persons = Persons { width: 640, height: 360, age: 0, moved: false, persons: vec![person.clone(), large] };
     let read = decode(&encode(&persons)).unwrap().persons;
     assert_eq!(read.len(), 1);
     assert_eq!(read[0].score, 0.0);

@@ -67,6 +67,8 @@ struct LineOut<'a> {
     width: u32,
     height: u32,
     age: u32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    moved: bool,
     persons: Vec<PersonOut<'a>>,
 }
 
@@ -128,6 +130,7 @@ impl Encoder for Writer {
             width: persons.width,
             height: persons.height,
             age: persons.age,
+            moved: persons.moved,
             persons: persons.persons.iter().map(|p| self.person(p, persons)).collect(),
         };
         // Plain data cannot fail to be written to memory.
@@ -180,6 +183,8 @@ struct LineIn<'a> {
     height: u32,
     #[serde(default)]
     age: u32,
+    #[serde(default)]
+    moved: bool,
     #[serde(borrow, deserialize_with = "few")]
     persons: Vec<PersonIn<'a>>,
 }
@@ -227,7 +232,7 @@ pub fn parse(line: &[u8]) -> Result<Record, Error> {
     known(line.version)?;
     let mut budget = most_pixels(line.width, line.height);
     let persons = line.persons.into_iter().map(|p| p.read(&mut budget)).collect::<Result<_, _>>()?;
-    let persons = Persons { width: line.width, height: line.height, age: line.age, persons };
+    let persons = Persons { width: line.width, height: line.height, age: line.age, moved: line.moved, persons };
     Ok(Record { frame: line.frame, clip: line.clip, pts: line.pts, duration: line.duration, persons })
 }
 

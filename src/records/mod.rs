@@ -131,7 +131,7 @@ pub(crate) mod samples {
             person(8, 0.1, -2, 5, map(5, 7, 1)),
             person(4_000_000_000, 1.0, 30, 20, map(4, 4, 2)),
         ];
-        let persons = Persons { width: 20, height: 12, age: (frame % 3) as u32, persons };
+        let persons = Persons { width: 20, height: 12, age: (frame % 3) as u32, moved: false, persons };
         Record { frame, clip: 0, pts: Some(frame * 40_000_000), duration: Some(40_000_000), persons }
     }
 }

@@ -248,7 +248,8 @@ fn read_record(v: &Value) -> Record {
         Nothing => None,
         n => Some(n.int() as u64),
     };
-    Record { frame, clip: 0, pts, duration: None, persons: Persons { width, height, age: 0, persons } }
+    let persons = Persons { width, height, age: 0, moved: false, persons };
+    Record { frame, clip: 0, pts, duration: None, persons }
 }
 
 /// What the format keeps of a record.

@@ -43,7 +43,7 @@ fn scores_come_back_to_the_last_bit() {
     for i in 0..2000u32 {
         let score = f32::from_bits(0x3a83_126f + i * 25_321).min(1.0);
         let iuv = IuvMap::background(1, 1);
-        let persons = Persons { width: 9, height: 9, age: 0, persons: vec![person(1, score, 0, 0, iuv)] };
+        let persons = Persons { width: 9, height: 9, age: 0, moved: false, persons: vec![person(1, score, 0, 0, iuv)] };
         let back = parse(&line(Writer::default(), &Record { persons, ..Record::default() })).unwrap();
         assert_eq!(back.persons.persons[0].score.to_bits(), score.to_bits());
     }
@@ -82,7 +82,8 @@ fn only_the_fields_asked_for_are_written() {
 #[test]
 fn a_score_that_is_no_number_is_written_as_one() {
     let persons = vec![person(1, f32::NAN, 0, 0, IuvMap::background(1, 1))];
-    let record = Record { persons: Persons { width: 9, height: 9, age: 0, persons }, ..Record::default() };
+    let record =
+        Record { persons: Persons { width: 9, height: 9, age: 0, moved: false, persons }, ..Record::default() };
     assert_eq!(parse(&line(Writer::default(), &record)).unwrap().persons.persons[0].score, 0.0);
 }
 

@@ -6,7 +6,6 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{init, tiny_frame, tiny_model};
-use gst::prelude::*;
 use gst_check::Harness;
 use gstdensepose::estimator::Threads;
 use gstdensepose::meta;

@@ -226,7 +226,7 @@ fn row(request: &Request, count: usize) -> Outcome<()> {
     state.store(GO, Ordering::Release);
     // With many elements a round of turns takes long.
     let many = (count as f64 / 8.0).max(1.0);
-    std::thread::sleep(Duration::from_secs_f64(0.5 * many));
+    std::thread::sleep(Duration::from_secs_f64(many));
     let counts = || -> Vec<u64> { streams.iter().map(|stream| stream.done.load(Ordering::Relaxed)).collect() };
     streams.iter().for_each(|stream| stream.longest.store(0, Ordering::Relaxed));
     let (first, started, cpu) = (counts(), Instant::now(), processor_time()?);

@@ -5,9 +5,9 @@
 //! 1. [`video`] sees the mapped buffer as an [`image::Image`]: up to three colour components, whatever the format.
 //! 2. [`frame`] samples it to the network's input, a normalised tensor.
 //! 3. [`estimator`] runs the two-stage network (Rakhimov et al., *Making DensePose fast and light*, WACV 2021):
-//!    proposals, boxes, and for each box a map of the body surface. The result is a list of [`person::Person`]. The tracker ([`track`]) carries ids and
-//!    charts from frame to frame; [`scene`] tells it where another scene begins. The networks run in tract, on `layers` of
-//!    our own made of [`kernels`] for the processor at hand.
+//!    proposals, boxes, and for each box a map of the body surface. The result is a list of [`person::Person`]. The tracker
+//!    ([`track`]) carries ids and charts from frame to frame; [`scene`] tells it where another scene begins. The networks
+//!    run in tract, on `layers` of our own made of [`kernels`] for the processor at hand.
 //! 4. [`meta`] attaches the list to the buffer as `GstDensePoseMeta`, and reads it back.
 //! 5. [`render`] draws it.
 //! 6. [`records`] writes it to files and reads it back; [`atlas`] collects the texture of each person.

@@ -110,7 +110,7 @@ fn nearest(i: usize, destination: usize, source: usize) -> usize {
 /// One person in a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Person {
-    /// Stays the same from frame to frame for as long as the person is followed.
+    /// Stays the same from frame to frame for as long as the person is followed, see [`track`](crate::track).
     pub id: u32,
     /// Confidence that this is a person, 0..=1: the detector's, less where the model doubts people with uncertain maps.
     pub score: f32,

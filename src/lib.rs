@@ -8,6 +8,7 @@
 //!    proposals, boxes, and for each box a map of the body surface. Its [`Tracker`](estimator::Tracker) carries ids and
 //!    charts from frame to frame; [`scene`] tells it where another scene begins. The result is a list of [`person::Person`]. The networks run in tract, on `layers` of
 //!    our own made of [`kernels`] for the processor at hand.
+//!    [`motion`] moves it with the pictures that are not analysed.
 //! 4. [`meta`] attaches the list to the buffer as `GstDensePoseMeta`, and reads it back.
 //! 5. [`render`] draws it.
 //! 6. [`records`] writes it to files and reads it back; [`atlas`] collects the texture of each person.

@@ -45,7 +45,8 @@ fn the_worst_packet_costs_a_small_multiple_of_the_video_s_frame() {
     // As many people as there may be, each all over the picture, in maps that compress to next to nothing.
     let iuv = IuvMap::new(width as usize, height as usize, [2, 0, 0].repeat(frame)).unwrap();
     let person = |id| Person { id, score: 1.0, x: 0, y: 0, iuv: iuv.clone() };
-    let mut persons = Persons { width, height, age: 0, persons: (0..MAX_FRAMES as u32).map(person).collect() };
+    let mut persons =
+        Persons { width, height, age: 0, moved: false, persons: (0..MAX_FRAMES as u32).map(person).collect() };
     let packet = encode(&persons);
     assert!(packet.len() < frame / 20, "{} bytes for {frame} pixels", packet.len());
     let mut read = None;

@@ -6,9 +6,11 @@
 //! For each clip and interval a line: what an inference on every Nth frame gives on the frames in between, held as it is
 //! and moved, against an inference on that frame itself (without smoothing). *Foreground* is the intersection over union
 //! of all pixels that show somebody, *parts* the share of the pixels that both say show somebody on which they agree on
-//! the body part; both are means over frames. The line `shifted` compares an inference with one on the same frame moved
-//! by one pixel to the right and down: nothing that carries results on can agree better than that. `ms` is what moving
-//! takes a frame on one thread, and in brackets what an inference takes on all.
+//! the body part; both are means over frames: of people whom both know (boxes that overlap), and in brackets of
+//! everybody, so that people whom the network finds now and then count, too. The line `shifted` compares an inference
+//! with one on the same picture moved by two pixels to the right and down: nothing that carries results on can be
+//! expected to agree better. `ms` is what moving takes a frame on one thread (the least of three tries), then what taking
+//! a result over takes, and in brackets what an inference takes on all threads (0: all were kept).
 //!
 //! `--cache` keeps the inferences of a clip in a file, so that the next run is quick. `--pictures` writes, for the
 //! longest interval, each last frame before an inference with the held, the moved and the fresh result side by side.

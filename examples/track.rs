@@ -157,7 +157,7 @@ fn track(
         cost += start.elapsed();
         costs.push(cost);
 
-        let persons = Persons { width: width as u32, height: height as u32, age: 0, persons: shown };
+        let persons = Persons { width: width as u32, height: height as u32, age: 0, moved: false, persons: shown };
         writer.record(&Record { frame: number as u64, persons, ..Record::default() }, &mut bytes);
     }
     writer.finish(&mut bytes);

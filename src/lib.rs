@@ -9,7 +9,7 @@
 //!    tracker ([`track`]) carries ids and charts from frame to frame; [`scene`] tells it where another scene begins. The
 //!    networks run in tract, on `layers` of our own made of [`kernels`] for the processor at hand; estimators of one
 //!    process share them, and take turns on one pool of threads. [`schedule`] has a thread run them where frames do not
-//!    wait.
+//!    wait. [`motion`] moves their results to the pictures between.
 //! 4. [`meta`] attaches the list to the buffer as `GstDensePoseMeta`, and reads it back.
 //! 5. [`render`] draws it.
 //! 6. [`records`] writes it to files and reads it back; [`atlas`] collects the texture of each person.

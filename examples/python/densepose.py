@@ -67,6 +67,8 @@ class Frame:
     """Frames since the inference that found these people; 0 = found in this very frame."""
     persons: list[Person]
     """Best score first."""
+    moved: bool = False
+    """Boxes and maps were moved with the picture since that inference."""
 
 
 def read(buffer: Gst.Buffer) -> Frame | None:
@@ -80,7 +82,8 @@ def read(buffer: Gst.Buffer) -> Frame | None:
     if not structure or structure["version"] != VERSION:
         return None
     persons = [_person(person) for person in structure["persons"]]
-    return Frame(structure["width"], structure["height"], structure["age"], [p for p in persons if p])
+    moved = structure.has_field("moved") and structure["moved"]
+    return Frame(structure["width"], structure["height"], structure["age"], [p for p in persons if p], moved)
 
 
 def _person(structure: Gst.Structure) -> Person | None:

@@ -26,10 +26,10 @@ const ROUNDS: usize = 4;
 /// A box that ends no farther from the edge of the picture than this, in pixels, is cut there.
 const CUT: i64 = 2;
 /// Variance of pixels that are the same, in squared gray values.
-const NOISE: f32 = 25.0;
+const NOISE: f32 = 10.0;
 
 /// The share of a patch's pixels that count as independent.
-const INDEPENDENT: f32 = 0.1;
+const INDEPENDENT: f32 = 0.15;
 
 /// A person of an analysed picture, and how the body has moved since.
 #[derive(Clone, Debug)]

@@ -163,9 +163,8 @@ fn solve(mut matrix: [[f64; 6]; 6], mut right: [f64; 6]) -> [f64; 6] {
         }
         for j in i + 1..6 {
             let factor = matrix[j][i] / pivot;
-            for k in i..6 {
-                matrix[j][k] -= factor * matrix[i][k];
-            }
+            let row = matrix[i];
+            matrix[j].iter_mut().zip(row).skip(i).for_each(|(to, from)| *to -= factor * from);
             right[j] -= factor * right[i];
         }
     }

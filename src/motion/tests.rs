@@ -26,6 +26,7 @@ struct Actor {
 fn scene((width, height): (usize, usize), actors: &[Actor], later: bool) -> (Vec<u8>, Vec<Vec<u8>>) {
     let mut gray = Vec::with_capacity(width * height);
     let mut parts = vec![vec![0; width * height]; actors.len()];
+    #[allow(clippy::needless_range_loop, reason = "several lists are filled at the same place")]
     for i in 0..width * height {
         let place = [(i % width) as f32 + 0.5, (i / width) as f32 + 0.5];
         let mut value = texture(place, 0.0) / 2.0;

@@ -8,7 +8,8 @@
 //! and so on; `pts` counts from the start of each. `box` is left, top, width and height in pixels; `iuv` a base64 PNG of the box whose red
 //! is I, green U and blue V. In place of `iuv` there may be `parts`, a [mask](super::rle) of the box for each part
 //! that is in it: `{"2":{"size":[200,100],"counts":"..."}}`. `segmentation` is the mask in the frame. Every field of
-//! a person may be missing; a reader ignores fields that it does not know.
+//! a person may be missing; a reader ignores fields that it does not know. After `age` there is `"moved":true` where people
+//! were moved with the picture since the inference.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -39,6 +39,7 @@ G_BEGIN_DECLS
 #define GST_DENSEPOSE_FIELD_WIDTH "width"     /* uint, pixels of the frame that the boxes refer to */
 #define GST_DENSEPOSE_FIELD_HEIGHT "height"   /* uint, likewise */
 #define GST_DENSEPOSE_FIELD_AGE "age"         /* uint, frames since the inference; 0 = found in this very frame */
+#define GST_DENSEPOSE_FIELD_MOVED "moved"     /* boolean, TRUE where people were moved with the picture since then; absent = FALSE */
 #define GST_DENSEPOSE_FIELD_PERSONS "persons" /* GstValueArray of GstStructure, best score first */
 
 /* Fields of each person. */

@@ -111,7 +111,7 @@ fn c_programs_read_people_through_the_header() {
 }
 
 fn as_c_prints(people: &Persons) -> String {
-    let Persons { width, height, age, persons } = people;
+    let Persons { width, height, age, persons, .. } = people;
     let mut text = format!("frame {width}x{height}, age {age}: {} people\n", persons.len());
     for person in persons {
         let Person { id, score, x, y, iuv } = person;

@@ -384,6 +384,29 @@ fn interrupt(mut child: Child) {
     assert!(status.success(), "{status}");
 }
 
+#[test]
+fn stats_are_served_to_prometheus() {
+    use std::io::{Read, Write};
+    let pipeline = format!(
+        "videotestsrc is-live=true ! video/x-raw,width=64,height=64 ! densepose name=d model={} threads=1 ! fakesink",
+        common::tiny_model().display()
+    );
+    let (mut python, _plugins) = command(PYTHON);
+    python.args(["examples/python/metrics.py", "--port", "0", &pipeline]);
+    let (child, line, _output) = spawn(python, "http://");
+    let address = line.trim().trim_start_matches("http://").trim_end_matches("/metrics").to_owned();
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    connection.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+    let mut text = String::new();
+    connection.read_to_string(&mut text).unwrap();
+    for field in ["frames_total", "inferences_total", "skipped_late_total", "persons", "frames_per_second"] {
+        let line = format!("densepose_{field}{{element=\"d\"}} ");
+        let value = text.lines().find_map(|l| l.strip_prefix(&line)).unwrap_or_else(|| panic!("{field}: {text}"));
+        assert!(value.parse::<f64>().is_ok_and(|v| v >= 0.0), "{field}: {value}");
+    }
+    interrupt(child);
+}
+
 /// Starts a program and waits for a line of its output that contains something; its output stays open with the reader.
 fn spawn(mut command: Command, awaited: &str) -> (Child, String, BufReader<ChildStdout>) {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();

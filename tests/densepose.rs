@@ -370,6 +370,40 @@ fn live_pipelines_learn_the_latency() {
     element.set_bus(None);
 }
 
+/// The short form of `make soak`: counts, not speed.
+#[test]
+fn every_frame_of_a_live_source_arrives_whatever_the_network_takes() {
+    init();
+    let model = common::tiny_model();
+    for properties in ["", "follow=false", "interval=3", "max-age=2", "mode=sync ! queue"] {
+        let pipeline = gst::parse::launch(&format!(
+            "videotestsrc is-live=true num-buffers=60 ! video/x-raw,width=320,height=240,framerate=60/1 \
+             ! densepose model={} short-side=256 threads=1 name=d {properties} ! appsink name=out max-buffers=0",
+            model.display()
+        ));
+        let pipeline = pipeline.unwrap().downcast::<gst::Pipeline>().unwrap();
+        let sink = pipeline.by_name("out").unwrap().downcast::<gst_app::AppSink>().unwrap();
+        sink.set_property("sync", false);
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let mut frames = 0;
+        let mut ages = Vec::new();
+        while let Ok(sample) = sink.pull_sample() {
+            frames += 1;
+            ages.extend(people(&sample).map(|p| p.age));
+        }
+        let element = pipeline.by_name("d").unwrap();
+        assert_eq!((frames, stat(&element, "frames")), (60, 60), "{properties}");
+        assert!((1..=60).contains(&stat(&element, "inferences")), "{properties}");
+        let carried = ages.iter().filter(|age| **age > 0).count() as u64;
+        assert_eq!(stat(&element, "reused"), carried, "{properties}");
+        if properties == "max-age=2" {
+            assert!(ages.iter().all(|age| *age <= 2), "{ages:?}");
+        }
+        assert_eq!(texts(&pipeline.bus().unwrap(), gst::MessageType::Error), Vec::<String>::new());
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+}
+
 /// A field of the stats.
 fn stat(element: &gst::Element, field: &str) -> u64 {
     element.property::<gst::Structure>("stats").get(field).unwrap()

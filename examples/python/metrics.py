@@ -4,7 +4,7 @@
     metrics.py [--port 9184] 'PIPELINE'
     curl http://localhost:9184/metrics
 
-PIPELINE is written as for gst-launch-1.0. Ends with the pipeline.
+PIPELINE is written as for gst-launch-1.0. Ends with the pipeline. Port 0 is any that is free; the address is printed.
 """
 import argparse
 import http.server
@@ -55,13 +55,20 @@ def main():
             pass
 
     server = http.server.ThreadingHTTPServer(("", options.port), Handler)
+    print(f"http://localhost:{server.server_port}/metrics", flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     pipeline.set_state(Gst.State.PLAYING)
     kinds = Gst.MessageType.EOS | Gst.MessageType.ERROR
-    message = pipeline.get_bus().timed_pop_filtered(Gst.CLOCK_TIME_NONE, kinds)
+    message = None
+    try:
+        # Not for ever, so that Python sees Ctrl-C.
+        while message is None:
+            message = pipeline.get_bus().timed_pop_filtered(Gst.SECOND // 10, kinds)
+    except KeyboardInterrupt:
+        pass
     pipeline.set_state(Gst.State.NULL)
     server.shutdown()
-    if message.type == Gst.MessageType.ERROR:
+    if message and message.type == Gst.MessageType.ERROR:
         raise SystemExit(message.parse_error()[0].message)
 
 
